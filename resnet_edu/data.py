@@ -33,7 +33,7 @@ def digits(split: str = "train", size: int = 16) -> TensorDataset:
         from sklearn.datasets import load_digits
 
         bunch = load_digits()
-    except (ImportError, OSError) as error:
+    except Exception as error:
         raise RuntimeError(_unreadable("the handwritten digits", error)) from error
     part = slice(TRAINING_DIGITS) if split == "train" else slice(TRAINING_DIGITS, None)
     images = torch.from_numpy(bunch.images[part]).float() / 16  # (N, 8, 8), values 0 to 16 before
@@ -47,14 +47,14 @@ def photo(name: str = "flower", width: int = 320) -> Tensor:
     `name` is "flower" or "palace". Raises ValueError for another name or width, RuntimeError where
     scikit-learn's copy of the photo cannot be read.
     """
-    if name not in PHOTOS:
+    if name not in list(PHOTOS):
         raise ValueError(f"The photos are {' and '.join(map(repr, PHOTOS))}; there is no {name!r}.")
     _require_size(width)
     try:
         from sklearn.datasets import load_sample_image
 
         pixels = load_sample_image(PHOTOS[name])
-    except (ImportError, OSError, AttributeError) as error:
+    except Exception as error:
         raise RuntimeError(_unreadable(f"the photo {name!r}", error)) from error
     image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255
     height = round(width * image.shape[1] / image.shape[2])
@@ -62,13 +62,14 @@ def photo(name: str = "flower", width: int = 320) -> Tensor:
 
 
 def _resize(images: Tensor, height: int, width: int) -> Tensor:
-    return F.interpolate(
+    resized = F.interpolate(
         images, (height, width), mode="bilinear", align_corners=False, antialias=True
     )
+    return resized.clamp(0, 1)  # rounding can go a little beyond
 
 
 def _require_size(size: int) -> None:
-    if not isinstance(size, int) or size < 1:
+    if type(size) is not int or size < 1:
         raise ValueError(f"The size is a whole number of pixels, 1 or more; it was {size!r}.")
 
 

@@ -246,13 +246,16 @@ def _blocks_per_stage(depth: int) -> int:
 
 
 def _require_images(x: Tensor) -> None:
-    if x.dim() != 4 or x.shape[1] != 3:
-        hint = "Grey images: repeat the channel, x.expand(-1, 3, -1, -1)."
-        if x.dim() == 3:
-            hint = "One image: add the first dimension, x.unsqueeze(0)."
-        raise ValueError(
-            f"The network takes images of shape (N, 3, H, W), not {tuple(x.shape)}. {hint}"
-        )
+    if x.dim() == 4 and x.shape[1] == 3:
+        return
+    hint = ""
+    if x.dim() == 3 and x.shape[0] == 3:
+        hint = " One image: add the first dimension, x.unsqueeze(0)."
+    elif x.dim() == 4 and x.shape[1] == 1:
+        hint = " Grey images: repeat the channel, x.expand(-1, 3, -1, -1)."
+    elif x.dim() == 4 and x.shape[3] == 3:
+        hint = " Channels come second: x.permute(0, 3, 1, 2)."
+    raise ValueError(f"The network takes images (N, 3, H, W), not {tuple(x.shape)}.{hint}")
 
 
 def _accept_published_names(
@@ -262,4 +265,5 @@ def _accept_published_names(
         name = key.removeprefix(prefix).removeprefix("module.")
         if name.startswith("linear."):
             name = "fc." + name.removeprefix("linear.")
-        state_dict[prefix + name] = state_dict.pop(key)
+        if prefix + name not in state_dict:
+            state_dict[prefix + name] = state_dict.pop(key)

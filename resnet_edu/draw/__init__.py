@@ -1,0 +1,39 @@
+"""Pictures. A record goes in, matplotlib Axes come out; nothing is measured here.
+
+Every function draws into `ax`, or into new Axes where none are given, and leaves in the Axes' label
+(`ax.get_label()`) one sentence that says in words and numbers what is to be seen. `show` displays the
+picture in a notebook, with these sentences as its alternative text for who cannot see it.
+"""
+
+from resnet_edu.draw.bars import bars
+from resnet_edu.draw.flow import (
+    FlowPicture,
+    activation_scales,
+    flow_grid,
+    flow_reading,
+    gradient_norms,
+    ratios_by_depth,
+)
+from resnet_edu.draw.images import ConvolutionPicture, convolution, histograms, images
+from resnet_edu.draw.network import anatomy
+from resnet_edu.draw.style import COLOURS, Picture, axes, png, show
+
+__all__ = [
+    "COLOURS",
+    "ConvolutionPicture",
+    "FlowPicture",
+    "Picture",
+    "activation_scales",
+    "anatomy",
+    "axes",
+    "bars",
+    "convolution",
+    "flow_grid",
+    "flow_reading",
+    "gradient_norms",
+    "histograms",
+    "images",
+    "png",
+    "ratios_by_depth",
+    "show",
+]

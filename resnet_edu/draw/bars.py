@@ -1,0 +1,60 @@
+"""Bars: the plain way to compare a few numbers, and to see how far a prediction was off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+
+from resnet_edu.draw import style
+from resnet_edu.draw.style import COLOURS, axes, scientific
+
+
+def bars(
+    measured: Mapping[str, float],
+    *,
+    predicted: Mapping[str, float | None] | None = None,
+    title: str = "",
+    unit: str = "",
+    log: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """One horizontal bar for each measured number, and a diamond where a prediction was made."""
+    ax = ax or axes(height=1.1 + 0.42 * len(measured))[0]
+    names = list(measured)
+    values = list(measured.values())
+    rows = range(len(names))
+    if log:
+        ax.set_xscale("log")
+    ax.barh(rows, values, height=0.6, color=COLOURS["neutral"])
+    for row, value in zip(rows, values, strict=True):
+        ax.annotate(
+            f"{value:,.0f}" if value >= 1000 and not log else scientific(value),
+            (value, row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    guesses = {n: p for n, p in (predicted or {}).items() if n in measured and p is not None}
+    if guesses:
+        ax.scatter(
+            list(guesses.values()),
+            [names.index(n) for n in guesses],
+            marker="D",
+            s=60,
+            facecolor="white",
+            edgecolor=COLOURS["prediction"],
+            linewidth=2,
+            zorder=3,
+            label="your prediction",
+        )
+        ax.legend(loc="lower right", frameon=False)
+    ax.set_yticks(rows, names)
+    ax.invert_yaxis()
+    ax.margins(x=0.15)
+    ax.set_xlabel(unit)
+    style.title(ax, title)
+    said = "; ".join(f"{n}: {scientific(v)}" for n, v in measured.items())
+    foreseen = "".join(f"; you predicted {scientific(v)} for {n}" for n, v in guesses.items())
+    ax.set_label(f"Bars, {title or unit}: {said}{foreseen}.")
+    return ax

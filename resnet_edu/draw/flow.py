@@ -1,0 +1,241 @@
+"""The two signals on their way through a network: activations forward, gradients backward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.lines import Line2D
+
+from resnet_edu.draw import style
+from resnet_edu.draw.style import COLOURS, KeptFigure, axes, scientific
+
+if TYPE_CHECKING:
+    from resnet_edu.measure import LayerSignal, Signals
+
+# All pictures of one kind have the same scale, so that two of them can be compared at a glance.
+_GRADIENT_RANGE = (-24, 6)  # powers of ten
+_ACTIVATION_RANGE = (-6, 6)
+_LAST_LAYER = 55
+
+
+def gradient_norms(
+    records: Mapping[str, Signals],
+    *,
+    colours: Sequence[str] = ("plain", "residual", "third", "fourth", "neutral"),
+    ax: Axes | None = None,
+) -> Axes:
+    """The gradient norm of each convolution's weight, first layer to last; a line for each record."""
+    ax = ax or axes(width=7)[0]
+    _frame(ax, "Gradient norm of each layer's weight", _GRADIENT_RANGE)
+    return _lines(ax, records, _gradient, colours, _GRADIENT_RANGE, "gradient norm")
+
+
+def activation_scales(
+    records: Mapping[str, Signals],
+    *,
+    colours: Sequence[str] = ("plain", "residual", "third", "fourth", "neutral"),
+    ax: Axes | None = None,
+) -> Axes:
+    """The scale of what flows into each convolution, first layer to last; a line for each record."""
+    ax = ax or axes(width=7)[0]
+    _frame(ax, "Scale of what flows into each layer", _ACTIVATION_RANGE)
+    return _lines(ax, records, _activation, colours, _ACTIVATION_RANGE, "activation scale")
+
+
+def ratios_by_depth(
+    ratios: Mapping[str, Mapping[int, Sequence[float]]],
+    *,
+    predicted: Mapping[int, float | None] | None = None,
+    colours: Sequence[str] = ("plain", "residual", "third", "fourth", "neutral"),
+    ax: Axes | None = None,
+) -> Axes:
+    """Gradient of the first layer over that of the last, against depth: the mean, and each seed.
+
+    `ratios` maps a name to depth to one ratio for each seed.
+    """
+    ax = ax or axes(width=7, height=3.8)[0]
+    said = []
+    for (name, by_depth), colour in zip(ratios.items(), colours, strict=False):
+        depths = list(by_depth)
+        middle = [_power(float(np.median(by_depth[d])), _GRADIENT_RANGE) for d in depths]
+        ax.plot(depths, middle, marker="o", color=COLOURS[colour], label=name)
+        for depth in depths:
+            seeds = [_power(r, _GRADIENT_RANGE) for r in by_depth[depth]]
+            ax.plot([depth] * len(seeds), seeds, "_", color=COLOURS[colour], markersize=9)
+        said.append(
+            f"{name}: "
+            + ", ".join(f"{scientific(float(np.median(by_depth[d])))} at depth {d}" for d in depths)
+        )
+    guesses = {d: p for d, p in (predicted or {}).items() if p is not None}
+    if guesses:
+        ax.plot(
+            list(guesses),
+            [_power(p, _GRADIENT_RANGE) for p in guesses.values()],
+            "D",
+            markersize=8,
+            markerfacecolor="white",
+            markeredgecolor=COLOURS["prediction"],
+            markeredgewidth=2,
+            label="your prediction",
+        )
+        said.append(
+            "you predicted " + ", ".join(f"{scientific(p)} at {d}" for d, p in guesses.items())
+        )
+    ax.axhline(0, color=COLOURS["ghost"], linewidth=1, zorder=0)
+    ax.set_xticks(sorted({d for by_depth in ratios.values() for d in by_depth}))
+    ax.set_xlabel("depth (layers)")
+    style.title(ax, "Gradient of the first layer over that of the last")
+    _powers_of_ten(ax, _GRADIENT_RANGE)
+    ax.legend(frameon=False)
+    ax.set_label("Gradient of the first layer over that of the last. " + "; ".join(said) + ".")
+    return ax
+
+
+def flow_grid(
+    ratios: Mapping[str, Mapping[str, float]], *, title: str = "", ax: Axes | None = None
+) -> Axes:
+    """A table in colour: ratio of gradients (first layer over last) for each row and column.
+
+    Orange vanishes, blue explodes, white is healthy; the number stands in each field.
+    """
+    rows, columns = list(ratios), list(next(iter(ratios.values())))
+    ax = ax or axes(width=3.2 + 0.95 * len(columns), height=1.4 + 0.36 * len(rows))[0]
+    powers = np.array([[_power(ratios[r][c], _GRADIENT_RANGE) for c in columns] for r in rows])
+    ax.imshow(powers, cmap="PuOr", norm=TwoSlopeNorm(0, -12, 6), aspect="auto")
+    for (row, column), power in np.ndenumerate(powers):
+        ax.text(
+            column,
+            row,
+            scientific(ratios[rows[row]][columns[column]]),
+            ha="center",
+            va="center",
+            color="white" if power < -7 or power > 3.5 else "black",
+        )
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    style.title(ax, title)
+    said = "; ".join(
+        f"{r}: " + ", ".join(f"{scientific(ratios[r][c])} at {c}" for c in columns) for r in rows
+    )
+    ax.set_label(f"{title}. {said}.")
+    return ax
+
+
+def flow_reading(record: Signals) -> str:
+    """One sentence on what one setting does to gradients and activations."""
+    ratio, growth = record.gradient_ratio, record.activation_ratio
+    first = record.layers[0].gradient_norm
+    loss = f"Initial loss {scientific(record.loss)} (guessing: 2.3)."
+    times = f"{scientific(ratio)} times"
+    if growth > 100 or not math.isfinite(record.loss):
+        return (
+            f"The activations explode: they grow {scientific(growth)} times on the way to the last "
+            f"layer. {loss}"
+        )
+    if first == 0:
+        return (
+            f"The gradient has vanished: at the first layer it is 0, too small for a float. {loss}"
+        )
+    if ratio < 1e-3:
+        return f"The gradient vanishes: the first layer gets {times} that of the last. {loss}"
+    if ratio > 100:
+        return f"The gradient explodes: the first layer gets {times} that of the last. {loss}"
+    return f"Healthy: the first layer's gradient is {times} that of the last. {loss}"
+
+
+class FlowPicture:
+    """Gradients and activations side by side, kept so that an explorer can redraw them quickly.
+
+    The frame never changes, so it is drawn once; an update only draws the lines over it.
+    """
+
+    def __init__(self) -> None:
+        self.axes = axes(2, width=5.0, height=3.3)
+        gradient, activation = self.axes
+        _frame(gradient, "Gradient norm of each layer's weight", _GRADIENT_RANGE)
+        _frame(activation, "Scale of what flows into each layer", _ACTIVATION_RANGE)
+        self._ghosts = [_line(ax, "ghost") for ax in self.axes]
+        self._lines = [_line(ax, "plain") for ax in self.axes]
+        gradient.legend([self._ghosts[0]], ["the setting before"], loc="lower right", frameon=False)
+        self._kept = KeptFigure(gradient.figure, self._ghosts + self._lines)
+
+    def update(
+        self, record: Signals, before: Signals | None = None, colour: str = "plain"
+    ) -> bytes:
+        """Draw `record`, and `before` in grey behind it; give the picture as a PNG file."""
+        measured = ((_gradient, _GRADIENT_RANGE), (_activation, _ACTIVATION_RANGE))
+        for lines, source in ((self._lines, record), (self._ghosts, before)):
+            for line, (of, powers) in zip(lines, measured, strict=True):
+                values = [_power(of(layer), powers) for layer in source.layers] if source else []
+                line.set_data(range(1, len(values) + 1), values)
+        for line in self._lines:
+            line.set_color(COLOURS[colour])
+        return self._kept.png()
+
+
+def _gradient(layer: LayerSignal) -> float:
+    return layer.gradient_norm
+
+
+def _activation(layer: LayerSignal) -> float:
+    return layer.activation_scale
+
+
+def _line(ax: Axes, colour: str) -> Line2D:
+    return ax.plot([], [], marker="o", markersize=3.5, linewidth=1.6, color=COLOURS[colour])[0]
+
+
+def _lines(
+    ax: Axes,
+    records: Mapping[str, Signals],
+    of: Callable[[LayerSignal], float],
+    colours: Sequence[str],
+    powers: tuple[int, int],
+    what: str,
+) -> Axes:
+    said = []
+    for (name, record), colour in zip(records.items(), colours, strict=False):
+        values = [of(layer) for layer in record.layers]
+        line = _line(ax, colour)
+        line.set_data(range(1, len(values) + 1), [_power(v, powers) for v in values])
+        line.set_label(name)
+        said.append(
+            f"{name}: {scientific(values[0])} at the first, {scientific(values[-1])} at the last"
+        )
+    ax.set_xlim(0, max((len(r.layers) for r in records.values()), default=1) + 1)
+    ax.legend(frameon=False)
+    ax.set_label(f"{what.capitalize()} of each layer. {'; '.join(said)}.")
+    return ax
+
+
+def _frame(ax: Axes, title: str, powers: tuple[int, int]) -> None:
+    style.title(ax, title)
+    ax.set_xlabel("layer (1 is next to the image)")
+    ax.set_xlim(0, _LAST_LAYER + 1)
+    _powers_of_ten(ax, powers)
+
+
+def _powers_of_ten(ax: Axes, powers: tuple[int, int]) -> None:
+    """A logarithmic axis. What lies beyond its ends, 0 and infinity too, is drawn at the ends."""
+    low, high = powers
+    step = 6 if high - low > 12 else 3
+    ticks = range(low + step, high + 1, step)
+    ax.set_ylim(low - 0.5, high + 0.5)
+    names = [f"$10^{{{t}}}$" if t else "1" for t in ticks]
+    ax.set_yticks([low, *ticks], [f"$\\leq 10^{{{low}}}$", *names])
+    ax.grid(axis="y", color="#E3E7EA")
+
+
+def _power(value: float, powers: tuple[int, int]) -> float:
+    """The power of ten of `value`, kept within the axis."""
+    low, high = powers
+    if math.isnan(value) or value >= 10.0**high:
+        return high
+    return max(math.log10(value), low) if value > 0 else low

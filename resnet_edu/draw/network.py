@@ -1,0 +1,83 @@
+"""A network as a row of boxes: how the image shrinks, how the channels grow, where the cost is."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+
+from resnet_edu.draw.style import COLOURS, axes, title
+
+if TYPE_CHECKING:
+    from resnet_edu.measure import Anatomy
+
+
+def anatomy(record: Anatomy, *, ax: Axes | None = None) -> Axes:
+    """One box for each part of the network (`conv1`, `layer1`, ...) that has parameters.
+
+    The taller a box, the larger its output's height and width; the wider, the more channels (both on a
+    logarithmic scale). Below it: its share of the parameters and of the multiply-adds.
+    """
+    parts = []
+    for name, group in groupby(record.layers, key=lambda layer: layer.name.split(".")[0]):
+        layers = list(group)
+        parameters = sum(layer.parameters for layer in layers)
+        cost = sum(layer.multiply_adds for layer in layers)
+        if cost:
+            parts.append((name, layers[-1], parameters, cost))
+
+    ax = ax or axes(width=max(6.0, 1.55 * len(parts)), height=3.9)[0]
+    ax.axis("off")
+    left = 0.0
+    for name, last, parameters, cost in parts:
+        channels, side = last.output_shape[0], (last.output_shape[1:] or (1,))[0]
+        width = 0.12 + 0.11 * math.log2(channels)
+        height = 0.25 + 0.28 * math.log2(side + 1)
+        middle = left + 0.75
+        ax.add_patch(
+            FancyBboxPatch(
+                (middle - width / 2, 1.1 - height / 2),
+                width,
+                height,
+                boxstyle="round,pad=0,rounding_size=0.05",
+                facecolor="#DCE6EE",
+                edgecolor=COLOURS["residual"],
+                linewidth=1.5,
+            )
+        )
+        ax.text(middle, 2.62, name, ha="center", fontweight="bold")
+        ax.text(middle, 1.1, f"{channels}", ha="center", va="center")
+        shape = " x ".join(map(str, last.output_shape[1:])) or "logits"
+        ax.text(middle, 2.42, shape, ha="center", color=COLOURS["neutral"], fontsize=9)
+        field = f"sees {last.receptive_field} px" if last.receptive_field else "sees all"
+        lines = (
+            f"{_short(parameters)} parameters",
+            f"{_short(cost)} multiply-adds",
+            field,
+        )
+        for row, line in enumerate(lines):
+            ax.text(middle, -0.35 - 0.24 * row, line, ha="center", fontsize=7.5)
+        left += 1.5
+    ax.set_xlim(0, left)
+    ax.set_ylim(-1.05, 2.9)
+    said = "; ".join(
+        f"{name}: output {' x '.join(map(str, last.output_shape))}, {_short(p)} parameters"
+        for name, last, p, _ in parts
+    )
+    title(
+        ax,
+        f"{_short(record.parameters)} parameters, {_short(record.multiply_adds)} multiply-adds "
+        f"for one image of {record.image_size} x {record.image_size}",
+    )
+    ax.set_label(f"The parts of the network: {said}.")
+    return ax
+
+
+def _short(number: float) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"

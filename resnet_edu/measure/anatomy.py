@@ -1,0 +1,151 @@
+"""What a network is made of: shape, parameters, multiply-adds and receptive field, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from resnet_edu.measure.as_found import hooked, in_mode
+
+_WHOLE_IMAGE = float("inf")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer, in the order of execution.
+
+    `output_shape` is (C, H, W), or (features,) behind the pooling. `multiply_adds` is for one image;
+    the papers call it FLOPs. `receptive_field` is the side in pixels of the square of the image that one
+    output number depends on, or None for the whole image; it can be larger than the image.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    receptive_field: int | None
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """All layers of a network, first to last, for square images of `image_size` pixels."""
+
+    network: str
+    image_size: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases in total."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds in total, for one image."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    @property
+    def receptive_field(self) -> int | None:
+        """The receptive field in front of the head: the largest that is not the whole image."""
+        fields = [layer.receptive_field for layer in self.layers if layer.receptive_field]
+        return max(fields, default=None)
+
+
+def anatomy(model: nn.Module, image_size: int = 224) -> Anatomy:
+    """Follow one image (3, image_size, image_size) through `model` and note every layer.
+
+    Nothing is computed: only shapes are followed, on PyTorch's "meta" device, so that ResNet-152 takes
+    a moment and no memory. A layer is a module without children. Receptive fields are right for
+    convolutions, pooling and whatever works pixel by pixel.
+    """
+    layers: list[Layer] = []
+    fields = _ReceptiveFields()
+    counter = FlopCounterMode(display=False)
+    seen: set[nn.Parameter] = set()
+
+    def note(name: str, module: nn.Module, output: Tensor) -> None:
+        own = set(module.parameters()) - seen
+        seen.update(own)
+        layers.append(
+            Layer(
+                name=name,
+                kind=type(module).__name__,
+                output_shape=tuple(output.shape[1:]),
+                parameters=sum(parameter.numel() for parameter in own),
+                multiply_adds=counter.get_total_flops() // 2 - sum(x.multiply_adds for x in layers),
+                receptive_field=fields.of(output),
+            )
+        )
+
+    def hook_for(name: str) -> Callable[..., None]:
+        return lambda module, _args, output: note(name, module, output)
+
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    shapes = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
+    image = torch.empty(1, 3, image_size, image_size, device="meta")
+    leaves = [(n, m) for n, m in model.named_modules() if not list(m.children())]
+    handles = [m.register_forward_hook(hook_for(n)) for n, m in leaves]
+    with hooked(handles), in_mode(model, training=False), torch.no_grad(), fields, counter:
+        functional_call(model, shapes, (image,))
+    return Anatomy(type(model).__name__, image_size, tuple(layers))
+
+
+class _ReceptiveFields(TorchDispatchMode):
+    """Notes for every tensor which square of the image one of its numbers depends on.
+
+    Beside the side of that square it keeps the jump: by how many image pixels the square moves from one
+    number to its neighbour. A kernel of span s widens the square by (s - 1) jumps; a stride multiplies
+    the jump. Where two paths meet, the wider one counts (Araujo et al., "Computing Receptive Fields of
+    Convolutional Neural Networks", Distill 2019).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known = WeakIdKeyDictionary()  # tensor: (side, jump)
+
+    def of(self, tensor: Tensor) -> int | None:
+        side, _ = self.known.get(tensor, (1, 1))
+        return None if side == _WHOLE_IMAGE else side
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        inputs = [
+            self.known[t] for t in tree_leaves(args) if isinstance(t, Tensor) and t in self.known
+        ]
+        side = max((side for side, _ in inputs), default=1)
+        jump = max((jump for _, jump in inputs), default=1)
+
+        operation = func.overloadpacket
+        aten = torch.ops.aten
+        if operation is aten.convolution:
+            kernel, stride, dilation = args[1].shape[2:], args[3], args[5]
+            side, jump = _widen(side, jump, kernel, stride, dilation)
+        elif operation in (aten.max_pool2d_with_indices, aten.avg_pool2d):
+            kernel, stride = args[1], (args[2] if len(args) > 2 and args[2] else args[1])
+            side, jump = _widen(side, jump, kernel, stride, [1])
+        elif operation in (aten.mean, aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d):
+            side = _WHOLE_IMAGE
+
+        for tensor in tree_leaves(output):
+            if isinstance(tensor, Tensor):
+                self.known[tensor] = (side, jump)
+        return output
+
+
+def _widen(
+    side: float, jump: int, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> tuple[float, int]:
+    span = dilation[0] * (kernel[0] - 1) + 1
+    return side + (span - 1) * jump, jump * stride[0]

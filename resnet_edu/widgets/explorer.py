@@ -1,0 +1,92 @@
+"""What all explorers have in common: controls above, one picture, one sentence that reads it."""
+
+from __future__ import annotations
+
+import base64
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as widgets
+import traitlets
+
+
+@dataclass(frozen=True)
+class View:
+    """What an explorer shows for one position of its controls.
+
+    `png` is the picture, `reading` the sentence below it (HTML), `alt` the picture in words.
+    """
+
+    png: bytes
+    reading: str
+    alt: str
+
+
+class _Picture(widgets.Image):
+    """An image that can say in words what it shows: `tooltip` becomes the title of the page's <img>.
+
+    The browser's side looks for a description before it sets a title, and fails where there is none, as
+    in ipywidgets' own Image (8.1).
+    """
+
+    description = traitlets.Unicode("").tag(sync=True)
+
+
+class Explorer(widgets.VBox):
+    """Controls and a picture that follows them. A subclass writes `view`.
+
+    `controls` maps a label to a widget with a `value`. An error in `view` is shown to the learner below
+    the controls, and the picture before it stays. Readers who run nothing see the first picture.
+    """
+
+    def __init__(self, controls: dict[str, widgets.DOMWidget], width: int) -> None:
+        for label, control in controls.items():
+            control.description = label
+            control.style = {"description_width": "92px"}
+            control.layout = widgets.Layout(width="330px")
+            control.observe(self._follow, "value")
+        self._controls = controls
+        self._picture = _Picture(
+            format="png", layout=widgets.Layout(width=f"{width}px", max_width="100%", height="auto")
+        )
+        self._reading = widgets.HTML()
+        self._error = widgets.HTML()
+        row = widgets.Layout(flex_flow="row wrap", width="100%")
+        super().__init__(
+            [
+                widgets.Box(list(controls.values()), layout=row),
+                self._error,
+                self._picture,
+                self._reading,
+            ],
+            layout=widgets.Layout(align_items="flex-start", width="100%"),
+        )
+        self._follow()
+        self._first = self._picture.value, self._picture.tooltip
+
+    def view(self, **values: Any) -> View:
+        """Measure and draw for these values of the controls, by label."""
+        raise NotImplementedError
+
+    def _follow(self, _change: object = None) -> None:
+        values = {label: control.value for label, control in self._controls.items()}
+        try:
+            view = self.view(**values)
+        except Exception as error:  # shown here, for in a callback it would show nowhere
+            self._error.value = (
+                '<div role="alert" style="border-left: 4px solid #D55E00; padding: 4px 10px">'
+                f"<b>This setting does not work.</b> {html.escape(str(error))}</div>"
+            )
+            return
+        self._error.value = ""
+        self._picture.tooltip = view.alt
+        self._picture.value = view.png
+        self._reading.value = f'<div role="status" style="max-width: 900px">{view.reading}</div>'
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle = super()._repr_mimebundle_(**options) or {}
+        png, alt = self._first
+        bundle["image/png"] = base64.b64encode(png).decode()
+        bundle["text/plain"] = f"({type(self).__name__}: run the notebook to move it)"
+        return bundle, {"image/png": {"alt": alt}}
