@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from resnet_edu.draw import style
 from resnet_edu.draw.style import COLOURS, axes, scientific
@@ -29,7 +30,7 @@ def bars(
     ax.barh(rows, values, height=0.6, color=COLOURS["neutral"])
     for row, value in zip(rows, values, strict=True):
         ax.annotate(
-            f"{value:,.0f}" if value >= 1000 and not log else scientific(value),
+            f"{value:,}" if isinstance(value, int) else scientific(value),
             (value, row),
             xytext=(4, 0),
             textcoords="offset points",
@@ -51,6 +52,8 @@ def bars(
         ax.legend(loc="lower right", frameon=False)
     ax.set_yticks(rows, names)
     ax.invert_yaxis()
+    if not log and all(isinstance(value, int) for value in values):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.margins(x=0.15)
     ax.set_xlabel(unit)
     style.title(ax, title)

@@ -12,7 +12,7 @@ from matplotlib.patches import FancyBboxPatch
 from resnet_edu.draw.style import COLOURS, axes, title
 
 if TYPE_CHECKING:
-    from resnet_edu.measure import Anatomy
+    from resnet_edu.measure import Anatomy, Layer
 
 
 def anatomy(record: Anatomy, *, ax: Axes | None = None) -> Axes:
@@ -29,13 +29,14 @@ def anatomy(record: Anatomy, *, ax: Axes | None = None) -> Axes:
         if cost:
             parts.append((name, layers[-1], parameters, cost))
 
-    ax = ax or axes(width=max(6.0, 1.55 * len(parts)), height=3.9)[0]
+    tallest = max(math.log2(_side(last) + 1) for _, last, _, _ in parts)
+    ax = ax or axes(width=max(6.0, 1.6 * len(parts)), height=3.6)[0]
     ax.axis("off")
     left = 0.0
     for name, last, parameters, cost in parts:
-        channels, side = last.output_shape[0], (last.output_shape[1:] or (1,))[0]
+        channels = last.output_shape[0]
         width = 0.12 + 0.11 * math.log2(channels)
-        height = 0.25 + 0.28 * math.log2(side + 1)
+        height = 2.1 * math.log2(_side(last) + 1) / tallest
         middle = left + 0.75
         ax.add_patch(
             FancyBboxPatch(
@@ -59,7 +60,7 @@ def anatomy(record: Anatomy, *, ax: Axes | None = None) -> Axes:
             field,
         )
         for row, line in enumerate(lines):
-            ax.text(middle, -0.35 - 0.24 * row, line, ha="center", fontsize=7.5)
+            ax.text(middle, -0.35 - 0.24 * row, line, ha="center", fontsize=8.5)
         left += 1.5
     ax.set_xlim(0, left)
     ax.set_ylim(-1.05, 2.9)
@@ -74,6 +75,10 @@ def anatomy(record: Anatomy, *, ax: Axes | None = None) -> Axes:
     )
     ax.set_label(f"The parts of the network: {said}.")
     return ax
+
+
+def _side(layer: Layer) -> int:
+    return layer.output_shape[1] if len(layer.output_shape) > 1 else 1
 
 
 def _short(number: float) -> str:

@@ -1,0 +1,28 @@
+"""Verdicts on exercises: `checks.conv_output_size(my_function)` says what is right, and what is not.
+
+A check looks at what an answer does, never at how it is written: it compares with a reference, and, where
+the two differ, with versions that make a known mistake. It never raises, whatever the answer does.
+"""
+
+from resnet_edu.checks.sheet01 import (
+    batch_norm,
+    conv_block,
+    conv_output_size,
+    conv_parameters,
+    receptive_field,
+)
+from resnet_edu.checks.sheet02 import gradient_norms, he_init_, plain_block
+from resnet_edu.checks.verdict import CheckNotPassed, Verdict
+
+__all__ = [
+    "CheckNotPassed",
+    "Verdict",
+    "batch_norm",
+    "conv_block",
+    "conv_output_size",
+    "conv_parameters",
+    "gradient_norms",
+    "he_init_",
+    "plain_block",
+    "receptive_field",
+]

@@ -1,0 +1,166 @@
+"""A check: one task's reference, the cases it is tried on, and the mistakes that are known."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_edu.checks.compare import Evidence, See, first_difference, same_everywhere, snapshot
+from resnet_edu.checks.guard import UNLIMITED, Raised, TimeLimit, Wrong, guarded, shortened
+from resnet_edu.checks.verdict import NOT_ATTEMPTED, TOO_SLOW, CheckNotPassed, Verdict
+
+SECONDS = 1.5
+"""What the learner's code has. With the search for the mistake, a verdict takes less than 2 seconds."""
+
+Answer = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake that people make: its name, what to say about it, and code that makes it."""
+
+    name: str
+    message: str
+    versions: Sequence[Answer]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of an answer in one case."""
+
+    tried: str
+    seen: dict[str, Any]
+    problem: Wrong | Raised | None
+    printed: str
+
+    def agrees(self, other: Look) -> bool:
+        """Whether two answers were seen to do the same."""
+        return self.problem == other.problem and same_everywhere(self.seen, other.seen)
+
+    def evidence(self, wanted: Look) -> Evidence:
+        """What was tried, and the first thing that is not as wanted."""
+        rows: Evidence = (("Tried", self.tried), *first_difference(self.seen, wanted.seen))
+        if len(rows) == 1 and self.problem:
+            rows += self.problem.evidence
+        return (*rows, ("Printed", self.printed)) if self.printed else rows
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """Call it with an answer, and it gives a `Verdict`.
+
+    `observe(answer, case, see)` uses the answer in one case and notes by `see(label, value)` what it did.
+    An answer is right where it is seen to do what the reference does, in every case. It has a known
+    mistake where it does, in every case, what a version with that mistake does. `cases` are found under
+    the text that tells a learner what was tried.
+    """
+
+    signature: str
+    reference: Answer
+    observe: Callable[[Answer, Any, See], None]
+    cases: Mapping[str, Any]
+    mistakes: Sequence[Mistake]
+
+    @property
+    def name(self) -> str:
+        """The name of the function or class that the task asks for."""
+        return self.signature.partition("(")[0]
+
+    def __call__(self, answer: Answer) -> Verdict:
+        """Is the answer right, and if not, why? Never raises, unless RESNET_EDU_STRICT is 1."""
+        verdict = self._judge(answer)
+        if not verdict.passed and os.environ.get("RESNET_EDU_STRICT") == "1":
+            raise CheckNotPassed(repr(verdict))
+        return verdict
+
+    def _judge(self, answer: Answer) -> Verdict:
+        if not callable(answer):
+            return self._not_yet(
+                "not-callable",
+                f"Give the check {self.name} itself, without calling it first.",
+                (("Got", f"an object of type {type(answer).__name__}"),),
+            )
+
+        def by_name(*arguments: Any) -> Any:
+            names = inspect.signature(self.reference).parameters
+            return answer(**dict(zip(names, arguments, strict=False)))
+
+        wanted = self._look(self.reference)
+        with TimeLimit(SECONDS) as limit:
+            looks = self._look(answer, limit)
+            if isinstance(looks[-1].problem, Wrong):
+                return self._plainly_wrong(looks[-1], looks[-1].problem)
+            named = self._look(by_name, limit)
+        wrong = named[-1].problem
+        if isinstance(wrong, Wrong) and wrong.mistake == TOO_SLOW:
+            return self._plainly_wrong(named[-1], wrong)
+        right, right_by_name = _agree(looks, wanted), _agree(named, wanted)
+        if right and right_by_name:
+            return Verdict(True, None, "Right, in everything that was tried.", self.name)
+        if right or right_by_name:
+            return self._not_yet(
+                "parameter-names" if right else "parameter-order",
+                f"The work is done right, but the names or the order of the parameters are not those of "
+                f"{self.signature}: other code could not call yours.",
+                _first_evidence(named if right else looks, wanted),
+            )
+        evidence = _first_evidence(looks, wanted)
+        for mistake in self.mistakes:
+            if any(self._does_the_same(version, looks) for version in mistake.versions):
+                return self._not_yet(mistake.name, mistake.message, evidence)
+        if any(label == "Looked at" and "afterwards" in text for label, text in evidence):
+            return self._not_yet(
+                "changes-its-input",
+                "Your code changes a value that it was given. Whoever calls it still needs that value.",
+                evidence,
+            )
+        if any(look.problem for look in looks):
+            return self._not_yet("raised-error", "Your code stopped with an error.", evidence)
+        message = "Your code runs, but gives something else than the task asks for."
+        return self._not_yet(None, message, evidence)
+
+    def _plainly_wrong(self, look: Look, wrong: Wrong) -> Verdict:
+        stub = wrong.mistake == NOT_ATTEMPTED  # then nothing was tried
+        return self._not_yet(
+            wrong.mistake, wrong.message, wrong.evidence if stub else look.evidence(look)
+        )
+
+    def _not_yet(self, mistake: str | None, message: str, evidence: Evidence) -> Verdict:
+        short = tuple((label, shortened(text)) for label, text in evidence)
+        return Verdict(False, mistake, message, self.name, short)
+
+    def _look(self, answer: Answer, limit: TimeLimit = UNLIMITED) -> list[Look]:
+        """The answer in every case, or up to a mistake that is plain at once."""
+        looks = []
+        for tried, case in self.cases.items():
+            looks.append(self._look_once(answer, tried, case, limit))
+            if isinstance(looks[-1].problem, Wrong):
+                break
+        return looks
+
+    def _look_once(self, answer: Answer, tried: str, case: Any, limit: TimeLimit) -> Look:
+        seen: dict[str, Any] = {}
+
+        def see(label: str, value: Any) -> None:
+            seen[label] = snapshot(value)
+
+        problem, printed = guarded(lambda: self.observe(answer, case, see), limit)
+        return Look(tried, seen, problem, printed)
+
+    def _does_the_same(self, version: Answer, looks: list[Look]) -> bool:
+        return all(
+            self._look_once(version, "", case, UNLIMITED).agrees(look)
+            for case, look in zip(self.cases.values(), looks, strict=True)
+        )
+
+
+def _agree(looks: list[Look], wanted: list[Look]) -> bool:
+    return len(looks) == len(wanted) and all(map(Look.agrees, looks, wanted))
+
+
+def _first_evidence(looks: list[Look], wanted: list[Look]) -> Evidence:
+    pairs = zip(looks, wanted, strict=False)
+    return next(look.evidence(want) for look, want in pairs if not look.agrees(want))

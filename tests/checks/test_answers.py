@@ -1,0 +1,104 @@
+"""The bank of answers: right ones pass, wrong ones are caught and named."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import answers_01  # noqa: F401 - fills the bank
+import answers_02  # noqa: F401 - fills the bank
+import jupytext
+import pytest
+from bank import RIGHT, WRONG, Entry
+
+from resnet_edu import checks
+from resnet_edu.checks.check import Check, Mistake
+
+CHECKS = [value for value in vars(checks).values() if isinstance(value, Check)]
+SOURCES = Path(__file__).parents[2] / "authoring" / "exercises"
+
+
+def solutions() -> dict[str, Any]:
+    """What the solutions of both sheets define, by name."""
+    names: dict[str, Any] = {}
+    for source in sorted(SOURCES.glob("0[12]_*.py")):
+        for cell in jupytext.read(source).cells:
+            if cell.cell_type == "code" and not cell.source.startswith("checks."):
+                exec(compile(cell.source, source.name, "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_the_solution_passes(check: Check) -> None:
+    verdict = check(solutions()[check.name])
+    assert verdict.passed, verdict
+    assert verdict.mistake is None
+    assert not verdict.evidence
+
+
+@pytest.mark.parametrize("entry", RIGHT, ids=str)
+def test_a_right_answer_passes_however_it_is_written(entry: Entry) -> None:
+    verdict = entry.check(entry.answer)
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("entry", WRONG, ids=str)
+def test_a_wrong_answer_is_caught_and_named(entry: Entry) -> None:
+    verdict = entry.check(entry.answer)
+    assert not verdict.passed
+    assert verdict.mistake == entry.mistake, verdict
+    assert verdict.evidence
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_the_bank_is_large_enough(check: Check) -> None:
+    assert len([e for e in RIGHT if e.check is check]) >= 4
+    assert len([e for e in WRONG if e.check is check]) >= 8
+
+
+def known_versions() -> list[Any]:
+    return [
+        pytest.param(check, mistake, version, id=f"{check.name}-{mistake.name}-{number}")
+        for check in CHECKS
+        for mistake in check.mistakes
+        for number, version in enumerate(mistake.versions)
+    ]
+
+
+@pytest.mark.parametrize(("check", "mistake", "version"), known_versions())
+def test_a_known_mistake_is_told_from_all_others(
+    check: Check, mistake: Mistake, version: Callable[..., Any]
+) -> None:
+    verdict = check(version)
+    assert (verdict.passed, verdict.mistake) == (False, mistake.name)
+    assert verdict.message == mistake.message
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_mistakes_have_different_names_and_short_messages(check: Check) -> None:
+    names = [mistake.name for mistake in check.mistakes]
+    assert len(names) == len(set(names))
+    for mistake in check.mistakes:
+        assert mistake.name == mistake.name.lower().replace(" ", "-")
+        assert 1 <= mistake.message.count(".") <= 5
+        assert len(mistake.message) <= 260
+
+
+@pytest.mark.slow
+def test_how_long_verdicts_take(capsys: pytest.CaptureFixture[str]) -> None:
+    """Measured and printed, not judged: this machine may be busy."""
+    seconds = []
+    for entry in RIGHT + WRONG:
+        start = time.perf_counter()
+        entry.check(entry.answer)
+        seconds.append((time.perf_counter() - start, str(entry)))
+    seconds.sort()
+    with capsys.disabled():
+        print(
+            f"\n{len(RIGHT)} right and {len(WRONG)} wrong answers: median "
+            f"{seconds[len(seconds) // 2][0]:.3f} s a verdict, 95th percentile "
+            f"{seconds[int(0.95 * len(seconds))][0]:.3f} s, slowest {seconds[-1][0]:.3f} s "
+            f"({seconds[-1][1]})"
+        )
