@@ -15,12 +15,13 @@ def bars(
     measured: Mapping[str, float],
     *,
     predicted: Mapping[str, float | None] | None = None,
+    predicted_by: str = "your prediction",
     title: str = "",
     unit: str = "",
     log: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """One horizontal bar for each measured number, and a diamond where a prediction was made."""
+    """One horizontal bar for each measured number, and a diamond where there is a prediction."""
     ax = ax or axes(height=1.1 + 0.42 * len(measured))[0]
     names = list(measured)
     values = list(measured.values())
@@ -32,7 +33,7 @@ def bars(
         ax.annotate(
             f"{value:,}" if isinstance(value, int) else scientific(value),
             (value, row),
-            xytext=(4, 0),
+            xytext=(9, 0),
             textcoords="offset points",
             va="center",
         )
@@ -47,9 +48,9 @@ def bars(
             edgecolor=COLOURS["prediction"],
             linewidth=2,
             zorder=3,
-            label="your prediction",
+            label=predicted_by,
         )
-        ax.legend(loc="lower right", frameon=False)
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     ax.set_yticks(rows, names)
     ax.invert_yaxis()
     if not log and all(isinstance(value, int) for value in values):
@@ -58,6 +59,6 @@ def bars(
     ax.set_xlabel(unit)
     style.title(ax, title)
     said = "; ".join(f"{n}: {scientific(v)}" for n, v in measured.items())
-    foreseen = "".join(f"; you predicted {scientific(v)} for {n}" for n, v in guesses.items())
+    foreseen = "".join(f"; {predicted_by} for {n}: {scientific(v)}" for n, v in guesses.items())
     ax.set_label(f"Bars, {title or unit}: {said}{foreseen}.")
     return ax

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from resnet_edu.draw import style
 from resnet_edu.draw.style import COLOURS, KeptFigure, axes, scientific
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 _GRADIENT_RANGE = (-24, 6)  # powers of ten
 _ACTIVATION_RANGE = (-6, 6)
 _LAST_LAYER = 55
+_ORDER = ("plain", "third", "fourth", "neutral")  # blue is left to residual networks
 
 
 def gradient_norms(
     records: Mapping[str, Signals],
     *,
-    colours: Sequence[str] = ("plain", "residual", "third", "fourth", "neutral"),
+    colours: Sequence[str] = _ORDER,
     ax: Axes | None = None,
 ) -> Axes:
     """The gradient norm of each convolution's weight, first layer to last; a line for each record."""
@@ -38,7 +40,7 @@ def gradient_norms(
 def activation_scales(
     records: Mapping[str, Signals],
     *,
-    colours: Sequence[str] = ("plain", "residual", "third", "fourth", "neutral"),
+    colours: Sequence[str] = _ORDER,
     ax: Axes | None = None,
 ) -> Axes:
     """The scale of what flows into each convolution, first layer to last; a line for each record."""
@@ -51,7 +53,7 @@ def ratios_by_depth(
     ratios: Mapping[str, Mapping[int, Sequence[float]]],
     *,
     predicted: Mapping[int, float | None] | None = None,
-    colours: Sequence[str] = ("plain", "residual", "third", "fourth", "neutral"),
+    colours: Sequence[str] = _ORDER,
     ax: Axes | None = None,
 ) -> Axes:
     """Gradient of the first layer over that of the last, against depth: the mean, and each seed.
@@ -218,6 +220,7 @@ def _lines(
 def _frame(ax: Axes, title: str, powers: tuple[int, int]) -> None:
     style.title(ax, title)
     ax.set_xlabel("layer (1 is next to the image)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlim(0, _LAST_LAYER + 1)
     _powers_of_ten(ax, powers)
 

@@ -48,7 +48,7 @@ def histograms(
     flat = {name: np.asarray(values).ravel() for name, values in samples.items()}
     low, high = np.percentile(np.concatenate(list(flat.values())), [0.1, 99.9])
     bins = np.linspace(low, high, 81)
-    colours = [COLOURS[c] for c in ("neutral", "residual", "third", "fourth", "plain")]
+    colours = [COLOURS[c] for c in ("neutral", "third", "fourth")]
     for (name, values), colour in zip(flat.items(), colours, strict=False):
         ax.hist(np.clip(values, low, high), bins, histtype="stepfilled", alpha=0.25, color=colour)
         ax.hist(

@@ -1,0 +1,191 @@
+# %% [markdown]
+# # 00 Start here
+#
+# At the end of this course you will have built ResNet-50 yourself, the network behind a good part of
+# computer vision. You will know what each of its parts is for, because you will have measured what
+# happens without it.
+#
+# **After this lesson you can**
+# - work with the lessons: predict, measure, explain,
+# - do an exercise and read what the check tells you,
+# - say whether your computer is ready.
+#
+# **You need** Python, and a first idea of PyTorch. No graphics card, no network. **Time:** about 10 minutes.
+#
+# New to JupyterLab? Click into the grey cell below and press **Shift + Enter**: it runs, and the next cell
+# is selected. Go through the whole notebook in this way. You cannot break anything.
+
+# %% [markdown]
+# ## 1. Is your computer ready?
+
+# %% tags=["nbval-ignore-output"]
+from resnet_edu import doctor
+
+doctor.check_up()
+
+# %% [markdown]
+# Each line should say *ok*. If one says *problem*, do what it says beside it, and run the cell again. A
+# *warning* will not stop you.
+#
+# ## 2. Predict, measure, explain
+#
+# Each lesson asks a question, and you answer it **before** you measure. A wrong guess is worth more than a
+# right one: it shows you where your picture of the thing is not yet true. So guess, even if you have no
+# idea. Nobody sees it but you.
+#
+# Here is a first one. ResNet-50 has 50 layers with weights. It was trained on 1.3 million photos. How many
+# numbers does it learn? How many in the network with 18 layers, and in the one with 152?
+#
+# Move the sliders with the mouse, or with the arrow keys.
+
+# %%
+from resnet_edu import checks, draw, measure, networks, widgets
+
+guess = widgets.Prediction(
+    "How many millions of parameters?", ["ResNet-18", "ResNet-50", "ResNet-152"], low=0, high=150
+)
+guess
+
+# %% [markdown]
+# Now measure. Your guesses stand in the picture as diamonds.
+
+# %%
+sizes = {}
+for depth in (18, 50, 152):
+    network = getattr(networks, f"resnet{depth}")()
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    sizes[f"ResNet-{depth}"] = parameters / 1e6
+    print(f"ResNet-{depth} has {parameters:,} parameters")
+
+draw.show(draw.bars(sizes, predicted=guess.values, title="Size", unit="million parameters"))
+
+# %% [markdown]
+# The deepest network has eight times the layers of the smallest, and only five times the parameters. How
+# can that be? The deeper ones are made of another block, the bottleneck, which does more layers with fewer
+# numbers. Lesson 05 is about it.
+#
+# That is the rhythm: a question, your prediction, a measurement, and why. The cells are yours: change a
+# number, run them again, see what happens.
+#
+# What you see on a slide you can forget. So each claim in these lessons is also held by an `assert`: a line
+# that stops with an error if the claim is not true on your computer. This one says that our ResNet-50 has
+# as many parameters as the one in torchvision, which everybody uses:
+
+# %%
+assert round(sizes["ResNet-50"] * 1e6) == 25_557_032
+
+# %% [markdown]
+# Nothing happened. That is what an `assert` does if all is well.
+#
+# ## 3. The network you will build
+#
+# This is ResNet-50, drawn from the real network. An image comes in on the left. It gets smaller from part
+# to part, and has more channels: more numbers that say *what* is there, fewer that say exactly *where*.
+
+# %%
+anatomy = measure.anatomy(networks.resnet50(), image_size=224)
+draw.show(draw.anatomy(anatomy))
+
+# %%
+kinds = [layer.kind for layer in anatomy.layers if ".downsample" not in layer.name]
+assert (kinds.count("Conv2d"), kinds.count("Linear")) == (49, 1)
+assert round(anatomy.multiply_adds / 1e9, 2) == 4.09
+
+# %% [markdown]
+# Here are the 50 layers: 49 convolutions (those on the shortcuts do not count) and `fc`, the linear layer
+# at the end, which gives a number for each of 1,000 classes. You need not understand more of it yet.
+#
+# ## 4. Exercises that answer
+#
+# After each lesson you write a few small functions. A **check** looks at what your function does, not at how
+# you write it: any right answer passes. If something is wrong, it tells you what it saw.
+#
+# Suppose a task asks for the size of a convolution's output (that is task 1.1), and somebody answers that
+# it is always the size of the input:
+
+
+# %%
+def my_answer(size, kernel_size, stride=1, padding=0):
+    return size
+
+
+checks.conv_output_size(my_answer)
+
+# %% [markdown]
+# A task that you have not done yet reads *not attempted*. Nothing is lost if you go on and come back.
+
+
+# %%
+def not_done_yet(size, kernel_size, stride=1, padding=0):
+    raise NotImplementedError
+
+
+checks.conv_output_size(not_done_yet)
+
+# %% [markdown]
+# Each task has hints, folded away. Open one at a time. The solutions are in the folder `solutions`: look
+# there after you have tried, they also show good style.
+#
+# ## 5. The map
+#
+# | | lesson | you measure | exercises |
+# |---|---|---|---|
+# | 00 | Start here | how large ResNets are | |
+# | 01 | [Convolution blocks](01_convolution_blocks.ipynb) | what convolution, batch norm and ReLU do | [5 tasks](../exercises/01_convolution_blocks.ipynb) |
+# | 02 | [Plain networks and vanishing gradients](02_plain_networks.ipynb) | where gradients vanish, and where they explode | [3 tasks](../exercises/02_plain_networks.ipynb) |
+# | 03 | The degradation problem (*planned*) | deeper plain networks train worse | |
+# | 04 | Residual blocks and identity mappings (*planned*) | what one `+ x` changes | |
+# | 05 | Bottlenecks and ResNet-50 (*planned*) | that yours is the real one | |
+# | 06 | Inside a trained ResNet (*planned*) | what each layer sees | |
+# | 07 | Transfer learning (*planned*) | how few labels are enough | |
+# | 08 | Classification, detection, segmentation (*planned*) | one backbone, three uses | |
+# | 09 | Variants: deeper, wider, attention (*planned*) | what each of them buys | |
+# | 10 | Two frameworks, one network (*planned*) | PyTorch and Keras, number for number | |
+#
+# ## What was measured
+#
+# | claim | measured here | in the literature |
+# |---|---|---|
+# | parameters of ResNet-50 | 25,557,032 | 25.6 million (torchvision's documentation) |
+# | cost of ResNet-50 | 4.09 billion multiply-adds at 224 x 224 | 3.8 billion for the 2015 form (He et al. 2015, table 1) |
+#
+# The two costs differ because today's ResNet-50 has its stride at another place. Lesson 05 measures it.
+#
+# ## Three questions
+
+# %% jupyter={"source_hidden": true}
+widgets.Question(
+    "You are asked for a prediction and have no idea. What do you do?",
+    {
+        "Skip it and measure.": "Then the number tells you little. A guess makes you notice what surprises you.",
+        "Guess anyway.": "Right or wrong, you will remember the answer better.",
+        "Look it up first.": "Then you learn what others say. Here you find out for yourself.",
+    },
+    right="Guess anyway.",
+)
+
+# %% jupyter={"source_hidden": true}
+widgets.Question(
+    "A cell with an assert runs, and nothing is shown. What does that mean?",
+    {
+        "The claim holds on this computer.": "An assert is silent if all is well.",
+        "The cell was not run.": "Look at the number in brackets on its left: it was.",
+        "Asserts are only comments.": "Change the number in section 2's assert, and see it stop.",
+    },
+    right="The claim holds on this computer.",
+)
+
+# %% jupyter={"source_hidden": true}
+widgets.Question(
+    "Your solution of a task looks quite different from the one in the folder solutions. Does it pass?",
+    {
+        "Only if it is written alike.": "The check never reads your code. It runs it.",
+        "Yes, if it does the same.": "Checks compare what comes out, on many inputs.",
+    },
+    right="Yes, if it does the same.",
+)
+
+# %% [markdown]
+# ## Next
+#
+# Go on to [lesson 01](01_convolution_blocks.ipynb).
