@@ -113,7 +113,9 @@ def read(target: Target) -> NotebookNode:
     for place, cell in enumerate(cells):
         where = f"{_shown(target.source)}, cell {place}"
         cell.id = _cell_id(target.name, place)
-        cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter")})
+        cell.metadata = NotebookNode(
+            {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter")}
+        )
         if cell.cell_type == "code":
             cut = cut_solutions(cell.source, where)
             has_solution |= cut != cell.source
@@ -294,6 +296,14 @@ def changed_by_hand(target: Target) -> bool:
     return notebook.metadata.get("resnet_edu", {}).get("sha256") != fingerprint(notebook.cells)
 
 
+_PARTS = {
+    "cell_type": "type is",
+    "id": "id is",
+    "source": "text is",
+    "metadata": "tags are",
+}
+
+
 def difference(target: Target) -> str:
     """In what the notebook on the disk differs from its source; empty if in nothing."""
     if not target.path.exists():
@@ -303,9 +313,11 @@ def difference(target: Target) -> str:
     if len(built.cells) != len(expected.cells):
         return f"{target} has {len(built.cells)} cells, and its source gives {len(expected.cells)}."
     for place, (is_, should) in enumerate(zip(built.cells, expected.cells, strict=True)):
-        for part in ("cell_type", "id", "source", "metadata"):
+        for part, name in _PARTS.items():
             if is_[part] != should[part]:
-                return f"{target}, cell {place} ({should.id}): its {part} differs from its source."
+                return (
+                    f"{target}, cell {place} ({should.id}): its {name} not what its source gives."
+                )
     if built.metadata != expected.metadata:
         return f"{target}: its metadata differ from what is built."
     return ""

@@ -100,13 +100,13 @@ assert round(anatomy.multiply_adds / 1e9, 2) == 4.09
 # After each lesson you write a few small functions. A **check** looks at what your function does, not at how
 # you write it: any right answer passes. If something is wrong, it tells you what it saw.
 #
-# Suppose a task asks for the size of a convolution's output (that is task 1.1), and somebody answers that
-# it is always the size of the input:
+# Task 1.1 asks for the size of a convolution's output. Suppose that somebody remembers only that a stride
+# of 2 halves the size:
 
 
 # %%
 def my_answer(size, kernel_size, stride=1, padding=0):
-    return size
+    return size // stride
 
 
 checks.conv_output_size(my_answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,13 +57,13 @@ def ratios_by_depth(
     colours: Sequence[str] = _ORDER,
     ax: Axes | None = None,
 ) -> Axes:
-    """Gradient of the first layer over that of the last, against depth: the mean, and each seed.
+    """Gradient of the first layer over that of the last, against depth: the median, and each seed.
 
     `ratios` maps a name to depth to one ratio for each seed.
     """
     ax = ax or axes(width=7, height=3.8)[0]
     said = []
-    for (name, by_depth), colour in zip(ratios.items(), colours, strict=False):
+    for (name, by_depth), colour in zip(ratios.items(), cycle(colours), strict=False):
         depths = list(by_depth)
         middle = [_power(float(np.median(by_depth[d])), _GRADIENT_RANGE) for d in depths]
         ax.plot(depths, middle, marker="o", color=COLOURS[colour], label=name)
@@ -103,7 +104,7 @@ def flow_grid(
 ) -> Axes:
     """A table in colour: ratio of gradients (first layer over last) for each row and column.
 
-    Orange vanishes, blue explodes, white is healthy; the number stands in each field.
+    Orange vanishes, violet explodes, white is healthy; the number stands in each field.
     """
     rows, columns = list(ratios), list(next(iter(ratios.values())))
     ax = ax or axes(width=3.2 + 0.95 * len(columns), height=1.4 + 0.36 * len(rows))[0]
@@ -116,7 +117,7 @@ def flow_grid(
             scientific(ratios[rows[row]][columns[column]]),
             ha="center",
             va="center",
-            color="white" if power < -7 or power > 3.5 else "black",
+            color="white" if power < -9.5 or power > 4 else "black",
         )
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), rows)
@@ -141,9 +142,10 @@ def flow_reading(record: Signals) -> str:
             f"The activations explode: they grow {scientific(growth)} times on the way to the last "
             f"layer. {loss}"
         )
-    if first == 0:
+    if first == 0 or math.isnan(ratio):
         return (
-            f"The gradient has vanished: at the first layer it is 0, too small for a float. {loss}"
+            f"The gradient has vanished: at the first layer it is {scientific(first)}, at the last "
+            f"{scientific(record.layers[-1].gradient_norm)}. {loss}"
         )
     if ratio < 1e-3:
         return f"The gradient vanishes: the first layer gets {times} that of the last. {loss}"
@@ -203,7 +205,7 @@ def _lines(
     what: str,
 ) -> Axes:
     said = []
-    for (name, record), colour in zip(records.items(), colours, strict=False):
+    for (name, record), colour in zip(records.items(), cycle(colours), strict=False):
         values = [of(layer) for layer in record.layers]
         line = _line(ax, colour)
         line.set_data(range(1, len(values) + 1), [_power(v, powers) for v in values])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +50,7 @@ def histograms(
     low, high = np.percentile(np.concatenate(list(flat.values())), [0.1, 99.9])
     bins = np.linspace(low, high, 81)
     colours = [COLOURS[c] for c in ("neutral", "third", "fourth")]
-    for (name, values), colour in zip(flat.items(), colours, strict=False):
+    for (name, values), colour in zip(flat.items(), cycle(colours), strict=False):
         ax.hist(np.clip(values, low, high), bins, histtype="stepfilled", alpha=0.25, color=colour)
         ax.hist(
             np.clip(values, low, high),

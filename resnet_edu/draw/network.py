@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def anatomy(record: Anatomy, *, ax: Axes | None = None) -> Axes:
-    """One box for each part of the network (`conv1`, `layer1`, ...) that has parameters.
+    """One box for each part of the network (`conv1`, `layer1`, ...) that multiplies.
 
     The taller a box, the larger its output's height and width; the wider, the more channels (both on a
-    logarithmic scale). Below it: its share of the parameters and of the multiply-adds.
+    logarithmic scale). Below it: its parameters and multiply-adds, and its receptive field.
     """
     parts = []
     for name, group in groupby(record.layers, key=lambda layer: layer.name.split(".")[0]):

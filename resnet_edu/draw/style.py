@@ -103,5 +103,5 @@ def show(ax: Axes | Iterable[Axes]) -> Picture:
 def scientific(value: float) -> str:
     """A number as people write it: 0.25, 310, 7e-17, 0."""
     if value == 0 or 0.01 <= abs(value) < 1000:
-        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+        return f"{value:.2g}" if abs(value) < 99.5 else f"{value:.0f}"
     return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")

@@ -134,7 +134,8 @@ class _ReceptiveFields(TorchDispatchMode):
             side, jump = _widen(side, jump, kernel, stride, dilation)
         elif operation in (aten.max_pool2d_with_indices, aten.avg_pool2d):
             kernel, stride = args[1], (args[2] if len(args) > 2 and args[2] else args[1])
-            side, jump = _widen(side, jump, kernel, stride, [1])
+            dilated = operation is aten.max_pool2d_with_indices and len(args) > 4
+            side, jump = _widen(side, jump, kernel, stride, args[4] if dilated else [1])
         elif operation in (aten.mean, aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d):
             side = _WHOLE_IMAGE
 

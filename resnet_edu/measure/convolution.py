@@ -50,11 +50,17 @@ def convolve(
     """Move `kernel` (k, k) over the mean of the channels of `image` (C, H, W).
 
     As in every deep-learning library, the kernel is not flipped (a cross-correlation). Raises
-    ValueError for an image of another shape, and where the kernel spans more than the padded image.
+    ValueError for an image of another shape, for settings out of range, and where the kernel spans more
+    than the padded image.
     """
     if image.dim() != 3:
         raise ValueError(f"The image must have the shape (C, H, W), not {tuple(image.shape)}.")
-    grey = image.float().mean(0)
+    if stride < 1 or padding < 0 or dilation < 1:
+        raise ValueError(
+            f"Stride and dilation are 1 or more, padding is 0 or more; they were {stride}, {dilation} "
+            f"and {padding}."
+        )
+    grey = image.detach().float().mean(0)
     span = dilation * (len(kernel) - 1) + 1
     if span > min(grey.shape) + 2 * padding:
         raise ValueError(

@@ -41,7 +41,7 @@ class FlowSetting:
             ("initialisation", self.initialisation, INITIALISATIONS),
             ("normalisation", self.normalisation, NORMALISATIONS),
         ):
-            if value not in known:
+            if value not in list(known):
                 raise ValueError(
                     f"There is no {what} {value!r} here; choose of {', '.join(known)}."
                 )
