@@ -128,6 +128,8 @@ checks.conv_output_size(not_done_yet)
 #
 # ## 5. The map
 #
+# ![The course in four parts: before ResNets, lessons 00 to 02; ResNets, 03 to 05; at work, 06 to 08; and beyond, 09 and 10. Lessons 00 to 02 are ready.](images/course_map.svg)
+#
 # | | lesson | you measure | exercises |
 # |---|---|---|---|
 # | 00 | Start here | how large ResNets are | |

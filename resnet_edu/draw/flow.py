@@ -109,7 +109,7 @@ def flow_grid(
     rows, columns = list(ratios), list(next(iter(ratios.values())))
     ax = ax or axes(width=3.2 + 0.95 * len(columns), height=1.4 + 0.36 * len(rows))[0]
     powers = np.array([[_power(ratios[r][c], _GRADIENT_RANGE) for c in columns] for r in rows])
-    ax.imshow(powers, cmap="PuOr", norm=TwoSlopeNorm(0, -12, 6), aspect="auto")
+    colours = ax.imshow(powers, cmap="PuOr", norm=TwoSlopeNorm(0, -12, 6), aspect="auto")
     for (row, column), power in np.ndenumerate(powers):
         ax.text(
             column,
@@ -117,7 +117,7 @@ def flow_grid(
             scientific(ratios[rows[row]][columns[column]]),
             ha="center",
             va="center",
-            color="white" if power < -9.5 or power > 4 else "black",
+            color=style.readable_on(colours.to_rgba(power)),
         )
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -41,6 +41,16 @@ def axes(
 def title(ax: Axes, text: str) -> None:
     """A title above the left end of `ax`."""
     ax.set_title(text, loc="left", fontsize=11, fontweight="bold")
+
+
+def readable_on(background: Sequence[float]) -> str:
+    """Black or white, whichever has the greater contrast to `background` (red, green, blue in 0..1).
+
+    Source: Web Content Accessibility Guidelines 2.1, relative luminance.
+    """
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in background[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if luminance > 0.179 else "white"
 
 
 def png(figure: Figure, *, compress_level: int = 9) -> bytes:

@@ -1,0 +1,76 @@
+"""How long a learner waits: from the key press to the new picture, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import Locator
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
+from lab import Notebook, chromium, serve
+
+CODE = """
+from resnet_edu import data, widgets
+
+inputs, targets = data.digits()[:32]  # as in lesson 02
+flow = widgets.GradientFlowExplorer(inputs, targets)
+convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": inputs[0]})
+"""
+METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+DEEPEST_TO_AND_FRO = ("End", *("ArrowLeft", "ArrowRight") * 20)
+STRIDES_TO_AND_FRO = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft") * 10
+
+
+def key_to_picture() -> dict[str, list[float]]:
+    """Seconds of each key press, for both explorers, by what was done."""
+    with tempfile.TemporaryDirectory() as folder:
+        cells = [new_code_cell(CODE), new_code_cell("flow"), new_code_cell("convolution")]
+        notebook = new_notebook(cells=cells, metadata=METADATA)
+        nbformat.write(notebook, Path(folder, "explorers.ipynb"))
+        with serve(Path(folder)) as server, chromium() as browser:
+            page = Notebook.open(browser, server, "explorers.ipynb")
+            page.run_all()
+            return {
+                "gradient flow, depth 56 and 50": _times(page, 1, "Depth", DEEPEST_TO_AND_FRO)[1:],
+                "gradient flow, any depth": _times(page, 1, "Depth", _every_depth_and_back(4)),
+                "convolution, stride": _times(page, 2, "Stride", STRIDES_TO_AND_FRO),
+            }
+
+
+def _every_depth_and_back(times: int) -> Sequence[str]:
+    return [*("ArrowLeft",) * 5, *("ArrowRight",) * 5] * times
+
+
+def _times(notebook: Notebook, place: int, label: str, keys: Sequence[str]) -> list[float]:
+    output = notebook.output(place)
+    handle, picture = notebook.control(label, output), notebook.picture(output)
+    handle.focus()
+    return [_time(notebook, handle, picture, key) for key in keys]
+
+
+def _time(notebook: Notebook, handle: Locator, picture: Locator, key: str) -> float:
+    """Both ends are seen inside the page: the key going down, and the new picture loaded."""
+    notebook.page.evaluate(
+        """([handle, picture]) => {
+            window.waited = new Promise(done => handle.addEventListener('keydown', () => {
+                const start = performance.now();
+                picture.addEventListener('load', () => done(performance.now() - start), {once: true});
+            }, {once: true, capture: true}));
+        }""",
+        [handle.element_handle(), picture.element_handle()],
+    )
+    handle.press(key)
+    milliseconds = notebook.page.evaluate("() => window.waited")
+    notebook.page.wait_for_timeout(50)
+    notebook.wait_until_idle()
+    return milliseconds / 1000
+
+
+if __name__ == "__main__":
+    print(json.dumps(key_to_picture(), indent=1))
