@@ -31,7 +31,7 @@ missing='
 import importlib.util
 for name in """
     IPython ipykernel ipywidgets jupyterlab jupyterlab_widgets jupytext matplotlib nbval numpy PIL
-    playwright psutil pytest resnet_edu ruff sklearn torch torchvision xdist
+    playwright psutil pytest resnet_edu ruff sklearn torch torchvision traitlets xdist
 """.split():
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:

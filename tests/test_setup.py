@@ -30,7 +30,7 @@ case $1 in
     case $2 in
     *platform.system*) [ -n "$PROBE" ] && echo "$PROBE" ;;
     *'print(name)'*) printf "$MISSING" ;;
-    *pty.spawn*) exec {python} "$@" ;;
+    *pty.spawn*) exec "{python}" "$@" ;;
     esac ;;
 -m)
     echo "$@" >>calls
