@@ -225,7 +225,7 @@ if [ "$state" != "$sums" ]; then
     echo "Done."
 fi
 
-lost=$("$python" -c "$missing") || lost="part of Python"
+lost=$("$python" -P -c "$missing") || lost="part of Python"
 [ -z "$lost" ] || fail "the folder .venv is broken, parts of it are missing ($(echo $lost)).
 $remedy"
 [ "$state" = "$sums" ] || write_stamp "$sums"

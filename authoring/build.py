@@ -146,7 +146,7 @@ def cut_solutions(code: str, where: str) -> str:
             if inside:
                 raise BuildError(f"{where}: a second {BEGIN!r} before {END!r}.")
             inside = True
-            lines.append(line.removesuffix(BEGIN) + STUB)
+            lines.append(line[: line.index(BEGIN)] + STUB)
         elif marker == END:
             if not inside:
                 raise BuildError(f"{where}: {END!r} without a line {BEGIN!r} before it.")

@@ -18,12 +18,12 @@ from lab import Notebook, chromium, serve
 CODE = """
 from resnet_edu import data, widgets
 
-inputs, targets = data.digits()[:32]  # as in lesson 02
+inputs, targets = data.digits()[:16]  # as in lesson 02
 flow = widgets.GradientFlowExplorer(inputs, targets)
 convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": inputs[0]})
 """
 METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-DEEPEST_TO_AND_FRO = ("End", *("ArrowLeft", "ArrowRight") * 20)
+INGREDIENTS = (("Shortcut", 2), ("Normalisation", 2), ("Initialisation", 3), ("Activation", 3))
 STRIDES_TO_AND_FRO = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft") * 10
 
 
@@ -37,10 +37,35 @@ def key_to_picture() -> dict[str, list[float]]:
             page = Notebook.open(browser, server, "explorers.ipynb")
             page.run_all()
             return {
-                "gradient flow, depth 56 and 50": _times(page, 1, "Depth", DEEPEST_TO_AND_FRO)[1:],
+                "gradient flow, new setting at depth 56": _new_settings_at_depth_56(page),
                 "gradient flow, any depth": _times(page, 1, "Depth", _every_depth_and_back(4)),
                 "convolution, stride": _times(page, 2, "Stride", STRIDES_TO_AND_FRO),
             }
+
+
+def _new_settings_at_depth_56(page: Notebook) -> list[float]:
+    """All 36 combinations of the other controls, none of them measured before."""
+    _times(page, 1, "Depth", ["End"])
+    for label, _ in INGREDIENTS:  # start from the first option of each
+        page.control(label, page.output(1)).press("Home")
+        page.page.wait_for_timeout(500)
+        page.wait_until_idle()
+    return [t for label, key in _snake(INGREDIENTS) for t in _times(page, 1, label, [key])]
+
+
+def _snake(ingredients: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
+    """Key presses that visit every combination once, changing one control at a time."""
+    if not ingredients:
+        return []
+    (label, options), inner = ingredients[0], _snake(ingredients[1:])
+    back = [
+        (name, "ArrowUp" if key == "ArrowDown" else "ArrowDown") for name, key in reversed(inner)
+    ]
+    presses: list[tuple[str, str]] = []
+    for place in range(options):
+        presses += inner if place % 2 == 0 else back
+        presses += [(label, "ArrowDown")] if place < options - 1 else []
+    return presses
 
 
 def _every_depth_and_back(times: int) -> Sequence[str]:

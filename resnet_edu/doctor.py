@@ -305,7 +305,7 @@ def _one_line(error: Exception) -> str:
     first = (str(error).strip().splitlines() or [""])[0]
     for folder, name in ((sys.prefix, "(Python)"), (str(_course_folder()), "(course)")):
         first = first.replace(folder, name)
-    first = first.replace(f"{Path.home()}{os.sep}", "~/")
+    first = first.replace(f"{os.path.expanduser('~')}{os.sep}", "~/")
     return f"{type(error).__name__}: {first[:200]}"
 
 

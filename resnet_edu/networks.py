@@ -225,6 +225,9 @@ def cifar_resnet(
     """The residual network of `depth` 6n + 2 layers, with parameter-free shortcuts (option A).
 
     ResNet-20 has 269,722 parameters, exactly as many as plain-20. Any other depth: ValueError.
+
+    Some published checkpoints have projections instead (option B, keys with `downsample`): they load
+    into `CifarResNet(BasicBlock, depth)`.
     """
     block = partial(BasicBlock, shortcut=padding_shortcut)
     return CifarResNet(block, depth, num_classes, zero_init_residual)

@@ -81,7 +81,7 @@ def test_is_not_too_large(target: Target) -> None:
 
 @every(LESSONS)
 def test_cells_are_short(target: Target) -> None:
-    """DESIGN: 12 lines at most; a class under study may take 25."""
+    """CONTRIBUTING: 12 lines at most; a class under study may take 25."""
     too_long = []
     for cell in read(target).cells:
         if cell.cell_type != "code":

@@ -113,7 +113,7 @@ checks.conv_parameters(conv_parameters)
 # </details>
 # <details><summary>Hint 3</summary>
 # Start with a field of 1 and a distance of 1. Each layer first widens the field by <code>(kernel_size -
-# 1)</code> distances, and then changes the distance for the layers behind it.
+# 1)</code> distances, and then changes the distance for the layers after it.
 # </details>
 
 

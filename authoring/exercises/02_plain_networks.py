@@ -34,7 +34,7 @@ from resnet_edu import checks
 # Start from your <code>ConvBlock</code> of exercise 1.5, and write its three steps twice.
 # </details>
 # <details><summary>Hint 2</summary>
-# Write the shape behind each line of <code>forward</code> as a comment. How many channels reach
+# Write the shape after each line of <code>forward</code> as a comment. How many channels reach
 # <code>conv2</code>?
 # </details>
 # <details><summary>Hint 3</summary>

@@ -67,12 +67,16 @@ draw.show(draw.bars(sizes, predicted=guess.values, title="Size", unit="million p
 # That is the rhythm: a question, your prediction, a measurement, and why. The cells are yours: change a
 # number, run them again, see what happens.
 #
-# What you see on a slide you can forget. So each claim in these lessons is also held by an `assert`: a line
-# that stops with an error if the claim is not true on your computer. This one says that our ResNet-50 has
-# as many parameters as the one in torchvision, which everybody uses:
+# You need not believe us. What we say of a measurement is held by an `assert`: a line that stops with an
+# error if it is not true on your computer. This one says that our ResNet-50 has as many parameters as the
+# one in torchvision, the library that most people use:
 
 # %%
-assert round(sizes["ResNet-50"] * 1e6) == 25_557_032
+from torchvision.models import resnet50
+
+theirs = sum(parameter.numel() for parameter in resnet50(weights=None).parameters())
+assert round(sizes["ResNet-50"] * 1e6) == theirs
+assert 5 < sizes["ResNet-152"] / sizes["ResNet-18"] < 5.5
 
 # %% [markdown]
 # Nothing happened. That is what an `assert` does if all is well.
@@ -92,7 +96,7 @@ assert (kinds.count("Conv2d"), kinds.count("Linear")) == (49, 1)
 assert round(anatomy.multiply_adds / 1e9, 2) == 4.09
 
 # %% [markdown]
-# Here are the 50 layers: 49 convolutions (those on the shortcuts do not count) and `fc`, the linear layer
+# Here are the 50 layers: 49 convolutions (those on shortcuts, the ways around a block, do not count) and `fc`, the linear layer
 # at the end, which gives a number for each of 1,000 classes. You need not understand more of it yet.
 #
 # ## 4. Exercises that answer
@@ -172,7 +176,7 @@ widgets.Question(
     {
         "The claim holds on this computer.": "An assert is silent if all is well.",
         "The cell was not run.": "Look at the number in brackets on its left: it was.",
-        "Asserts are only comments.": "Change the number in section 2's assert, and see it stop.",
+        "Asserts are only comments.": "Change a number in section 2's asserts, and see it stop.",
     },
     right="The claim holds on this computer.",
 )

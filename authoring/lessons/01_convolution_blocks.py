@@ -42,8 +42,10 @@ record = measure.convolve(flower, measure.KERNELS["Vertical edges"], padding=1)
 draw.show(draw.convolution(record))
 
 # %% [markdown]
-# Grey is zero: where left and right are alike, nothing comes out. White and black mark vertical edges,
-# from dark to light and from light to dark. Horizontal edges are not seen at all.
+# (The photo was made grey first. The orange square is the kernel at its first place.) In the output, grey is
+# zero: where left and right are alike, nothing comes out. White and black mark vertical edges, from dark to
+# light and from light to dark. The lines at the left and right border are not in the photo: there the image
+# meets the zeros that were put around it, the dashed frame. More about those below.
 #
 # Let us check one number of the output by hand.
 
@@ -88,13 +90,14 @@ draw.show(
 
 # %% [markdown]
 # Without padding, the kernel does not fit over the last pixels, and 6 are lost. A padding of 3, half the
-# kernel, keeps the size. A stride of 2 halves it: that is how a ResNet shrinks its image. As a formula:
+# kernel rounded down, keeps the size. A stride of 2 halves it: that is how a ResNet shrinks its image. As a formula:
 #
 # $$\text{out} = \Big\lfloor \frac{\text{in} + 2 \cdot \text{padding} - \text{kernel}}{\text{stride}} \Big\rfloor + 1$$
 #
 # In the explorer you can move all of it. **Dilation** spreads the kernel's numbers apart, with gaps in
-# between. Try to make the output of the flower exactly as large as its input with the 5x5 kernel; then
-# again with dilation 2. Why does the digit, at 16 pixels, refuse some settings?
+# between: with dilation d the kernel spans d × (kernel − 1) + 1 pixels, and that number takes its place in
+# the formula. Try to make the output of the flower exactly as large as its input with the 5x5 kernel; then
+# again with dilation 2. Which setting does the digit refuse, and why?
 
 # %%
 widgets.ConvolutionExplorer({"flower": flower, "digit": digits[0]})
@@ -117,14 +120,15 @@ cost_guess = widgets.Prediction(
 cost_guess
 
 # %%
-parameters, cost = {}, {}
+parameters = {}
 for k in (1, 3, 7):
-    conv = nn.Sequential(nn.Conv2d(3, 64, 1), nn.Conv2d(64, 128, k, padding=k // 2, bias=False))
-    layer = measure.anatomy(conv, image_size=56).layers[1]
+    conv = nn.Conv2d(64, 128, k, padding=k // 2, bias=False)
+    network = nn.Sequential(nn.Conv2d(3, 64, 1), conv)  # the first: from 3 colours to 64 channels
+    layer = measure.anatomy(network, image_size=56).layers[1]
     parameters[f"{k}x{k}, 64 to 128 channels"] = layer.parameters
-    cost[k] = layer.multiply_adds
     assert layer.parameters == 128 * 64 * k * k
     assert layer.multiply_adds == layer.parameters * 56 * 56
+    print(f"{k}x{k}: {layer.multiply_adds / 1e6:.0f} million multiply-adds at 56x56 pixels")
 
 unit = "parameters"
 draw.show(
@@ -141,14 +145,20 @@ draw.show(
 #
 # ## 4. How far a layer can see
 #
-# One number behind a 3x3 convolution depends on 3x3 pixels. Behind a second one? The square of the image
+# One number after a 3x3 convolution depends on 3x3 pixels. After a second one? The square of the image
 # on which one number depends is its **receptive field**. It can be measured: ask for the gradient of the
 # middle output with respect to the image. It is zero where a pixel has no influence.
 
 # %%
+stacks = {
+    "1 convolution 3x3": [1],  # the stride of each layer
+    "2 convolutions 3x3": [1, 1],
+    "5 convolutions 3x3": [1, 1, 1, 1, 1],
+    "5, the second has stride 2": [1, 2, 1, 1, 1],
+}
 field_guess = widgets.Prediction(
     "Side of the receptive field, in pixels?",
-    ["1 convolution 3x3", "2 convolutions 3x3", "5 convolutions 3x3", "5, the second has stride 2"],
+    list(stacks),
     low=1,
     high=27,
 )
@@ -168,7 +178,6 @@ def visible_pixels(strides):
 
 
 # %%
-stacks = dict(zip(field_guess.values, [[1], [1, 1], [1] * 5, [1, 2, 1, 1, 1]], strict=True))
 masks = {name: visible_pixels(strides) for name, strides in stacks.items()}
 draw.show(draw.images({name: mask.float() for name, mask in masks.items()}))
 
@@ -179,7 +188,7 @@ assert list(fields.values()) == [3, 5, 11, 17]
 draw.show(draw.bars(fields, predicted=field_guess.values, title="Receptive field", unit="pixels"))
 
 # %% [markdown]
-# At stride 1, each 3x3 convolution adds two pixels. Behind a stride of 2, neighbours are two pixels
+# At stride 1, each 3x3 convolution adds two pixels. After a stride of 2, neighbours are two pixels
 # apart, so each layer adds four. Depth and strides let a network see a whole object.
 #
 # Two 3x3 convolutions see as far as one 5x5, and have 18 weights for each pair of channels instead of
@@ -193,6 +202,9 @@ for depth, expected in ((18, 435), (50, 427)):
     print(f"ResNet-{depth}: {seen} pixels; the image has 224")
 
 # %% [markdown]
+# Both see the whole image, and beyond its edge. ResNet-50 sees a little less than ResNet-18, although it is
+# deeper: most of its kernels are 1x1.
+#
 # ## 5. Batch norm
 #
 # A network is a long chain. If each layer made its numbers twice as large, the twentieth would make them
@@ -215,10 +227,11 @@ with torch.no_grad():
 mean, deviation = after.mean((0, 2, 3)), after.std((0, 2, 3), correction=0)
 assert mean.abs().max() < 1e-4
 assert (deviation - 1).abs().max() < 1e-2
-draw.show(draw.histograms({"before": before, "after": after}, title="Batch norm, in training mode"))
+title = "Batch norm in training mode, all 16 channels together"
+draw.show(draw.histograms({"before": before, "after": after}, title=title))
 
 # %% [markdown]
-# Whatever came in, every channel leaves with mean 0 and deviation 1.
+# However the numbers came in, every channel leaves with mean 0 and deviation 1.
 #
 # This is also why the convolution before it needs **no bias**: batch norm subtracts the mean, and with
 # it any constant that was added.
@@ -277,7 +290,7 @@ draw.show(draw.bars(gone, predicted=momentum_guess.values, title="Running mean",
 #
 # ## 6. ReLU
 #
-# A ReLU sets negative numbers to zero: `max(x, 0)`. It seems to destroy. How much, behind a batch norm?
+# A ReLU sets negative numbers to zero: `max(x, 0)`. It seems to destroy. How much, after a batch norm?
 
 # %%
 relu_guess = widgets.Prediction("How many numbers become zero, in percent?", ["ReLU"], 0, 100)
@@ -290,8 +303,9 @@ assert 35 < zeros["ReLU"] < 65
 draw.show(draw.bars(zeros, predicted=relu_guess.values, title="Set to zero", unit="percent"))
 
 # %% [markdown]
-# About half. Why would one want that? Because without it, depth is worth nothing. Two convolutions in a
-# row, with nothing in between, are one convolution with a larger kernel. Here are the two, and the one:
+# About half. Why would one want that? Because without something that is not linear, depth is worth nothing.
+# Two convolutions in a row, with nothing in between, are one convolution with a larger kernel. Here are the
+# two, and the one (`flip`, because PyTorch does not turn its kernels around, and putting two together does):
 
 # %%
 first = torch.randn(1, 1, 3, 3)
@@ -311,7 +325,7 @@ assert not torch.allclose(with_relu, F.conv2d(grey, both), atol=1e-1)
 #
 # ## 7. The block
 #
-# Convolution, batch norm, ReLU, in this order. This is the whole class, as the library has it:
+# Convolution, batch norm, ReLU, in this order:
 
 
 # %%
@@ -342,19 +356,23 @@ network = nn.Sequential(
     nn.Flatten(),  # (N, 64)
     nn.Linear(64, 10),  # (N, 10)
 )
-assert network(digits[:8]).shape == (8, 10)
-draw.show(draw.anatomy(measure.anatomy(network, image_size=16)))
+anatomy = measure.anatomy(network, image_size=16)
+cost = {layer.name: layer.multiply_adds for layer in anatomy.layers}
+assert cost["1.conv"] == cost["2.conv"]
+draw.show(draw.anatomy(anatomy))
 
 # %% [markdown]
-# The picture's boxes are named by their place in the list. The image shrinks while the channels grow,
-# so that each block costs about the same. You will find this rule in every ResNet.
+# The boxes are named by their place in the list; 3 and 4 have no parameters. *Logits* are the numbers that
+# come out, one for each class, before any softmax. Blocks 1 and 2 cost the same: half the height and width,
+# but twice the channels. You will find this rule in every ResNet.
 #
 # Does this small network learn? 150 steps with 128 digits each, judged on digits that it has not seen.
-# Training is the subject of lesson 03; here it is only six lines.
+# Training is the subject of lesson 03; here it is only a few lines.
 
 # %%
 unseen, unseen_labels = data.digits("validation", size=16).tensors  # (297, 3, 16, 16)
 optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+network.train()
 for _ in widgets.progress(range(150), 150, "Training"):
     batch = torch.randint(len(digits), (128,))
     loss = F.cross_entropy(network(digits[batch]), labels[batch])
@@ -378,9 +396,9 @@ draw.show(draw.bars({"guessing": 10, "the network": right}, title="Unseen digits
 # | output size | 218, 224, 112 for 224 pixels | ResNet-50's first layer: 112 (He et al. 2015, table 1) |
 # | parameters | out × in × kernel², to the last one | |
 # | receptive field | 3, 5, 11, 17 pixels; ResNet-50: 427 | two 3x3 see as one 5x5 (Simonyan and Zisserman 2014, section 2.3) |
-# | batch norm in training | mean 0, deviation 1, whatever comes in | Ioffe and Szegedy 2015, algorithm 1 |
-# | running mean after 10 batches | 65% of the way | 1 − 0.9¹⁰ |
-# | ReLU | about half of the numbers become zero | the reason for the factor 2 in He initialisation (lesson 02) |
+# | batch norm in training | mean 0, deviation 1 | Ioffe and Szegedy 2015, algorithm 1 |
+# | running mean after 10 batches | 65% of the way | the rule says 1 − 0.9¹⁰ |
+# | ReLU | about half of the numbers become zero | He et al. 2015b, section 2.2, counts on it (lesson 02) |
 # | no ReLU between two layers | two layers compute what one can | |
 #
 # ## Three questions

@@ -7,7 +7,7 @@
 #
 # **Afterwards you can**
 # - measure the gradient of every layer of a network, and read the picture,
-# - say by which factor a layer shrinks the gradient, from its initialisation and its activation,
+# - say by which factor a layer shrinks the signal's gradient, from how its weights are drawn,
 # - tell vanishing gradients from exploding ones, and say what cures which,
 # - say what a `+ x` changes, and which problem is still open after it.
 #
@@ -30,7 +30,7 @@ images, targets = digits[:32], labels[:32]
 # %% [markdown]
 # ## 1. A plain network, and its gradient
 #
-# A **plain** network is a stack of convolution blocks, one behind the other, and nothing else. Here is
+# A **plain** network is a stack of convolution blocks, one after the other, and nothing else. Here is
 # one with 20 layers: 19 convolutions and a linear layer at the end.
 
 
@@ -65,22 +65,22 @@ draw.show(draw.gradient_norms({"plain network, 20 layers": signals}))
 
 # %% [markdown]
 # Read it from right to left, as the gradient travels: from the loss, on the right, back to the image, on
-# the left. The scale is logarithmic: from one line to the next lies a factor of a million. This network
-# is well: all its layers get a gradient of about the same size.
+# the left. The scale is logarithmic: from one grid line to the next lies a factor of a thousand. This
+# network is healthy: no layer gets much more, or much less, than another.
 #
 # ## 2. Without batch norm
 #
-# It is well because of batch norm. Before 2015 there was none. From here on we use the networks that He
-# et al. compared in section 4.2 of their paper: three stages of 16, 32 and 64 channels, with 8, 20 or 56
-# layers. `FlowSetting` says what such a network is made of. We take batch norm out, and leave the weights
-# as PyTorch draws them.
+# It is healthy because of batch norm. Before 2015 there was none. From here on we use networks built like
+# those of He et al. (2015, section 4.2): three stages of 16, 32 and 64 channels. Theirs have 20 to 56 layers
+# and see photos of 32x32 pixels; we add one of 8 layers, and show them digits of 16x16. `FlowSetting` says
+# what such a network is made of. We take batch norm out, and leave the weights as PyTorch draws them.
 #
 # If the last convolution has a gradient of 1, what does the first one get?
 
 # %%
 vanish_guess = widgets.Prediction(
     "Gradient of the first layer over that of the last, without batch norm?",
-    ["8 layers", "20 layers", "56 layers"],
+    {8: "8 layers", 20: "20 layers", 56: "56 layers"},
     low=-24,
     high=6,
     log=True,
@@ -97,9 +97,9 @@ old = {
 draw.show(draw.gradient_norms(old))
 
 # %% [markdown]
-# Each line climbs by the same slope from left to right: each layer takes the same share of the gradient
-# away, and what remains is a product of as many shares as there are layers. One seed may be luck, so here
-# are five, with your prediction.
+# After a flat start, each line climbs by about the same slope. On its way back, from right to left, the
+# gradient loses the same share in each layer, and what remains is a product of many shares. One seed may be
+# luck, so here are five, with your prediction.
 
 
 # %%
@@ -116,12 +116,11 @@ def ratios(depths=(8, 20, 56), **ingredients):
 
 # %%
 default = ratios(initialisation="PyTorch default", normalisation="none")
-guess = dict(zip((8, 20, 56), vanish_guess.values.values(), strict=True))
 
 assert max(default[8]) < 0.1
 assert max(default[20]) < 1e-6
 assert max(default[56]) < 1e-18
-draw.show(draw.ratios_by_depth({"no batch norm": default}, predicted=guess))
+draw.show(draw.ratios_by_depth({"no batch norm": default}, predicted=vanish_guess.values))
 
 # %% [markdown]
 # At 8 layers, the first gets about a hundredth. At 20, less than a millionth. At 56, some 1e-22: if the
@@ -130,9 +129,9 @@ draw.show(draw.ratios_by_depth({"no batch norm": default}, predicted=guess))
 #
 # ## 3. The factor of one layer
 #
-# Why does a layer shrink the gradient? On the way back, the gradient passes a ReLU and a convolution.
+# Why does a layer shrink the signal's gradient? On its way back, it passes a ReLU and a convolution.
 #
-# - Behind the ReLU, about half of the numbers were zero, and the gradient of those is lost: its variance
+# - After the ReLU, about half of the numbers were zero, and the gradient of those is lost: its variance
 #   is **halved**.
 # - In the convolution, each number adds up the gradients of $k^2 \cdot \text{out}$ numbers, each
 #   multiplied by a weight: the variance is multiplied by $k^2 \cdot \text{out} \cdot \text{Var}(w)$.
@@ -143,7 +142,7 @@ draw.show(draw.ratios_by_depth({"no batch norm": default}, predicted=guess))
 #
 # (He et al. 2015b, section 2.2). Everything hangs on how the weights are drawn:
 #
-# | initialisation | Var(w), with n = k² · channels | factor of a layer |
+# | initialisation | Var(w), with n = k² · channels | factor of a layer, for the signal |
 # |---|---|---|
 # | PyTorch's default | 1 / (3n) | √(1/6) = 0.41 |
 # | Xavier (Glorot and Bengio 2010) | 1 / n | √(1/2) = 0.71 |
@@ -177,8 +176,41 @@ for name, expected in theory.items():
 draw.show(draw.bars(factors, predicted=theory, predicted_by="theory", title="Factor of one layer"))
 
 # %% [markdown]
-# The theory holds within a few percent. And 0.41 to the power of 54 is about 1e-21: that is what you saw.
-# In a real network with edges, the zeros of the padding take away a little more.
+# The theory holds within a few percent. In a network with edges, the zeros of the padding take away a
+# little more.
+#
+# ### Two signals, and a trap
+#
+# This is the gradient of the **signal**, the numbers that flow. The gradient of a **weight** is made of two
+# things: the gradient that comes back, and the numbers that flowed in. PyTorch's default draws random
+# biases too, and they keep those numbers from dying out. So what you saw in section 2 is the way back
+# alone: 0.41 to the power of 54 is about 1e-21.
+#
+# What if the biases are zero? Then the way forward shrinks as well.
+
+
+# %%
+def with_zero_biases(depth, seed):
+    setting = FlowSetting(depth, initialisation="PyTorch default", normalisation="none")
+    network = measure.flow_network(setting, seed)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.zeros_(module.bias)
+    return measure.signals(network, images, targets)
+
+
+# %%
+silent = [with_zero_biases(56, seed) for seed in widgets.progress(range(5), 5, "Five seeds")]
+
+assert all(0.1 < flow.gradient_ratio < 10 for flow in silent)
+assert max(layer.gradient_norm for flow in silent for layer in flow.layers) < 1e-18
+biases = {"random biases": old["plain-56"], "biases zero": silent[0]}
+draw.show(draw.gradient_norms(biases))
+
+# %% [markdown]
+# The ratio is about 1, and nothing could be worse: **all** layers get next to nothing. The last layer gets a
+# healthy gradient from the loss, but only a trace of the image; the first one gets the image, but only a
+# trace of the gradient. The product is the same. So a ratio can lie: look at the height of the line too.
 #
 # ## 4. The activation
 #
@@ -197,8 +229,8 @@ draw.show(
 )
 
 # %% [markdown]
-# With a sigmoid, no 56-layer network can learn its first layers. With ReLU and He's initialisation the
-# gradient arrives. Vanishing gradients, in the strict sense, were solved by these two.
+# With a sigmoid, and no batch norm, a network of 56 layers cannot learn its first ones. With ReLU and He's
+# initialisation the gradient arrives. (The axis ends at 1e-24; what is smaller is drawn there.)
 #
 # ## 5. Batch norm: the cure, and a surprise
 #
@@ -207,7 +239,7 @@ draw.show(
 # %%
 norm_guess = widgets.Prediction(
     "First layer over last, with batch norm?",
-    ["8 layers", "20 layers", "56 layers"],
+    {8: "8 layers", 20: "20 layers", 56: "56 layers"},
     low=-6,
     high=6,
     log=True,
@@ -216,20 +248,19 @@ norm_guess
 
 # %%
 normed = ratios()
-guess = dict(zip((8, 20, 56), norm_guess.values.values(), strict=True))
 
 assert max(normed[8]) < 20
 assert min(normed[56]) > 100
 curves = {"He, no batch norm": he, "He, batch norm": normed}
-draw.show(draw.ratios_by_depth(curves, predicted=guess, colours=("third", "plain")))
+draw.show(draw.ratios_by_depth(curves, predicted=norm_guess.values, colours=("third", "plain")))
 
 # %% [markdown]
 # Nothing vanishes, but at 56 layers the gradient **explodes**: the first layer gets a thousand times that
-# of the last. This is no accident of our network. Yang et al. (2019) showed that batch norm without
-# shortcuts does this at the start of training, whatever the initialisation.
+# of the last. This is no accident of our network. Yang et al. (2019) showed that batch norm does this to
+# deep plain networks at the start of training, whatever the initialisation.
 #
-# At the *start* of training: they also found that a single step of training tames it. Is that so? Five
-# steps, and measure again:
+# At the *start*: they also found that a single step of training tames it. Is that so? Take one step, and
+# five, and measure again:
 
 
 # %%
@@ -250,14 +281,19 @@ trained = [
     after_training(seed, 5) for seed in widgets.progress(range(5), 5, "Training five networks")
 ]
 
-assert all(0.01 < flow.gradient_ratio < 30 for flow in trained)
-curves = {"at the start": after_training(0, 0), "after 5 steps": trained[0]}
-draw.show(draw.gradient_norms(curves))
+for flow in trained:
+    norms = [layer.gradient_norm for layer in flow.layers]
+    assert 0.01 < flow.gradient_ratio < 30
+    assert max(norms) / min(norms) < 500
+
+curves = {"at the start": after_training(0, 0), "after 1 step": after_training(0, 1)}
+draw.show(draw.gradient_norms(curves | {"after 5 steps": trained[0]}))
 
 # %% [markdown]
-# It is so: in all five networks the thousandfold is gone, and the gradients of all layers are of the same
-# order. Keep this in mind. A plain network of 56 layers, with He's initialisation and batch norm, has
-# **healthy gradients** once it trains.
+# It is so, in all five networks: the thousandfold between first and last is gone. Between the largest and
+# the smallest layer there is still a factor of ten to a hundred, but nothing has vanished and nothing
+# explodes. He et al. (2015, section 4.1) report healthy gradients in their plain networks too. Keep this in
+# mind: whatever is wrong with plain-56, its gradients arrive.
 #
 # ## 6. A first look at `+ x`
 #
@@ -277,7 +313,8 @@ draw.show(draw.gradient_norms(pair, colours=("plain", "residual")))
 
 # %% [markdown]
 # The gradient that had vanished arrives in full. The derivative of `f(x) + x` is the derivative of `f`,
-# plus 1. However small the first part becomes, the 1 stays: the gradient has a way around each block.
+# plus 1. However small the first part becomes, the 1 stays: the gradient has a way around each block, a
+# **shortcut**, as long as nothing stands in that way.
 #
 # So is `+ x` enough? Look at the other signal, the one that goes forward, with He's initialisation:
 
@@ -291,19 +328,23 @@ flows = {
 
 assert min(flow.loss for flow in flows["+ x, no batch norm"]) > 100
 assert max(flow.loss for flow in flows["+ x, batch norm"]) < 10
+assert all(0.2 < flow.gradient_ratio < 5 for flow in flows["+ x, no batch norm"])
+assert all(flow.layers[0].gradient_norm > 50 for flow in flows["+ x, no batch norm"])
 first_seed = {name: seeds[0] for name, seeds in flows.items()}
 draw.show(draw.activation_scales(first_seed, colours=("fourth", "residual")))
 
 # %% [markdown]
 # Each block adds its output to its input, and the sum is larger than both. Over 27 blocks the numbers
-# grow a thousandfold, and the loss starts in the hundreds or thousands, where guessing gives 2.3. Its gradients
-# looked fine! So **one healthy picture is not enough: look at both signals and at the loss.** With batch
-# norm in each branch, the sum grows slowly. (The blue line has teeth: every second layer gets the sum,
+# grow a thousandfold, and the loss starts in the hundreds or thousands, where guessing gives 2.3. The *ratio* of its
+# gradients is about 1, and shows nothing; but each of them is in the hundreds. So **one healthy number is
+# not enough: look at both signals and at the loss.** With batch norm
+# inside each block, the sum grows slowly. (The blue line has teeth: every second layer gets the sum,
 # and the one between gets freshly normalised numbers.)
 #
 # ## 7. All of it in one picture
 #
-# Every combination of what you met. Before you run it: which rows will be orange?
+# Every combination of what you met. Orange is vanished, violet exploded, white healthy; 0 is smaller than
+# the computer can hold. Before you run it: which rows will be orange?
 
 # %%
 rows = [
@@ -329,31 +370,33 @@ assert vanished == [
     "sigmoid, He, no norm",
     "sigmoid, He, no norm, + x",
 ]
-assert all(1 < ratio < 50 for ratio in grid["ReLU, He, batch norm, + x"].values())
+assert max(grid["ReLU, He, batch norm, + x"].values()) < 50
+assert grid["ReLU, He, batch norm"]["56 layers"] > 500
 draw.show(draw.flow_grid(grid, title="First layer over last"))
 
 # %% [markdown]
-# Orange vanishes, violet explodes. Three things to see:
+# Three things to see:
 #
 # - With ReLU, only one recipe vanishes: poor initialisation, no batch norm, no shortcut.
-# - A sigmoid without batch norm vanishes even with `+ x`. In these blocks the activation comes *behind*
+# - A sigmoid without batch norm vanishes even with `+ x`. In these blocks the activation comes *after*
 #   the addition, so it sits on the way around too. A shortcut helps as far as it stays free: lesson 04
-#   is about that.
-# - With ReLU and batch norm, `+ x` stays below 50 at every depth, where the plain network reaches the
-#   thousands. That is a ResNet.
+#   is about that. With batch norm a sigmoid is much better, though not healthy at 56 layers.
+# - With ReLU and batch norm, `+ x` stays below 50 at every depth, where the plain network goes
+#   beyond 500. That is a ResNet.
 #
 # ## 8. What this is not
 #
-# In 2015, initialisation and batch norm had solved vanishing gradients. Yet deeper plain networks still
+# By 2015, initialisation and batch norm had solved vanishing gradients. Yet deeper plain networks still
 # trained **worse** than shallower ones. He et al. call this the **degradation problem**, and say in
-# section 4.1 that vanishing gradients are unlikely to be its cause. You have just seen why: plain-56
-# has healthy gradients after a few steps. Lesson 03 shows that it fails all the same.
+# section 4.1 that vanishing gradients are unlikely to be its cause. You have just seen why: in plain-56
+# the gradients arrive. Lesson 03 shows that it fails all the same.
 #
 # ## 9. Explore
 #
 # Move one thing at a time; grey is the setting before. Can you find
 # - a network whose gradient explodes and one whose activations explode,
-# - the depth at which PyTorch's default initialisation, without batch norm, falls below a millionth,
+# - the depth from which, with PyTorch's default and no batch norm, the first layer gets less than a millionth
+#   of what the last one gets,
 # - a setting with tanh that is healthy at 56 layers without batch norm?
 
 # %%
@@ -366,14 +409,15 @@ widgets.GradientFlowExplorer(images[:16], targets[:16])  # a small batch, for a 
 #
 # | claim | measured here | in the literature |
 # |---|---|---|
-# | poor initialisation vanishes | 1e-2, 3e-7, 2e-22 at 8, 20, 56 layers | Glorot and Bengio 2010; He et al. 2015b, figure 3 |
-# | factor of a layer | 0.41, 0.71, 1.0 within 10% | √(1/6), √(1/2), 1 (He et al. 2015b, section 2.2) |
-# | a sigmoid vanishes | below 1e-25 at 56 layers | Glorot and Bengio 2010 |
+# | poor initialisation vanishes | 1e-2, 3e-7, 2e-22 at 8, 20, 56 layers | He et al. 2015b, figure 3: with Xavier, 30 layers do not learn |
+# | factor of a layer, for the signal | 0.41, 0.71, 1.0 within 10% | √(1/6), √(1/2), 1 (He et al. 2015b, section 2.2) |
+# | a sigmoid vanishes | below 1e-25 at 56 layers, without batch norm | Bengio, Simard and Frasconi 1994, for recurrent networks |
 # | He with ReLU arrives | above 0.05 at every depth | He et al. 2015b |
 # | batch norm explodes at the start | above 100 at 56 layers; gone after five steps | Yang et al. 2019 |
-# | `+ x` without batch norm | gradients fine, initial loss above 100 | guessing: ln 10 = 2.3 |
+# | `+ x` without batch norm | ratio near 1, but initial loss above 100 | guessing: ln 10 = 2.3 |
 #
-# Glorot and Bengio 2010: "Understanding the difficulty of training deep feedforward neural networks". He et
+# Bengio, Simard and Frasconi 1994: "Learning long-term dependencies with gradient descent is difficult". Glorot
+# and Bengio 2010: "Understanding the difficulty of training deep feedforward neural networks". He et
 # al. 2015: "Deep Residual Learning for Image Recognition". He et al. 2015b: "Delving Deep into Rectifiers".
 # Yang et al. 2019: "A Mean Field Theory of Batch Normalization".
 #
@@ -381,23 +425,26 @@ widgets.GradientFlowExplorer(images[:16], targets[:16])  # a small batch, for a 
 
 # %% jupyter={"source_hidden": true}
 widgets.Question(
-    "A plain network of 30 layers, Xavier initialisation, ReLU, no batch norm. Which share of the "
-    "last layer's gradient does the first one get, roughly?",
+    "A plain network of 32 layers: Xavier, ReLU, no batch norm, biases zero. All its layers get about the "
+    "same gradient, some 1e-7. Is it healthy?",
     {
-        "Nearly all": "Each layer has the factor 0.71, and there are about 28 of them between.",
-        "A ten-thousandth": "0.71 to the power of 28 is about 7e-5.",
-        "1e-12": "That would be PyTorch's default: 0.41 to the power of 28 is about 1e-11.",
+        "Yes: no layer gets less than another.": "The ratio is fine, but look at the height: 1e-7 moves "
+        "nothing. Xavier's factor is 0.71, forward and backward.",
+        "No: both signals shrink, and the ratio hides it.": "0.71 to the power of 30 is about 3e-5 in each "
+        "direction. Look at the height of the line, not only at its slope.",
+        "No: batch norm is missing, and without it gradients always vanish.": "With He's initialisation "
+        "they arrive without batch norm. You measured it in section 4.",
     },
-    right="A ten-thousandth",
+    right="No: both signals shrink, and the ratio hides it.",
 )
 
 # %% jupyter={"source_hidden": true}
 widgets.Question(
-    "Your network's gradients all have about the same size, but the first loss is 900. What now?",
+    "First and last layer get the same gradient, but the first loss is 900. What now?",
     {
         "Nothing: gradients decide.": "Ten classes at random give 2.3. Something is far too large.",
         "Look at the activations.": "They explode on the way forward, as with a naive + x. "
-        "Equal gradients did not show it.",
+        "The ratio did not show it.",
         "Use a sigmoid.": "It would hide the large numbers, and the gradient would vanish.",
     },
     right="Look at the activations.",
@@ -408,7 +455,7 @@ widgets.Question(
     "Did vanishing gradients stop plain-56 (He's initialisation, batch norm) from training well?",
     {
         "Yes, that is why ResNets were invented.": "So say many textbooks. You measured otherwise: "
-        "after five steps its gradients are healthy.",
+        "after one step of training its gradients arrive.",
         "No: its gradients arrive.": "So there must be another reason: the degradation problem.",
         "Yes, but only with ReLU.": "With ReLU and He's rule the factor of a layer is 1.",
     },

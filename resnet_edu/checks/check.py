@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from resnet_edu.checks.compare import Evidence, See, first_difference, same_everywhere, snapshot
 from resnet_edu.checks.guard import UNLIMITED, Raised, TimeLimit, Wrong, guarded, shortened
 from resnet_edu.checks.verdict import NOT_ATTEMPTED, TOO_SLOW, CheckNotPassed, Verdict
@@ -77,7 +79,7 @@ class Check:
         return verdict
 
     def _judge(self, answer: Answer) -> Verdict:
-        if not callable(answer):
+        if not callable(answer) or issubclass(type(answer), nn.Module):
             return self._not_yet(
                 "not-callable",
                 f"Give the check {self.name} itself, without calling it first.",

@@ -40,7 +40,7 @@ def snapshot(value: Any) -> Any:
             "Your code gives far more numbers than the task asks for.",
             (("Got", f"shape {tuple(value.shape)}"),),
         )
-    return value.detach().to("cpu", torch.float64, copy=True).as_subclass(Tensor)
+    return value.detach().cpu().to(torch.float64, copy=True).as_subclass(Tensor)
 
 
 def same(got: Any, want: Any) -> bool:
@@ -52,7 +52,7 @@ def same(got: Any, want: Any) -> bool:
     if isinstance(want, float):
         return math.isclose(got, want, rel_tol=1e-4, abs_tol=1e-7) or (got != got and want != want)
     if isinstance(want, Near):
-        return abs(got.value - want.value) <= want.within or got.value != got.value
+        return abs(got.value - want.value) <= want.within
     return got == want
 
 
@@ -119,7 +119,10 @@ def whole_number(value: Any) -> int | float:
     if type(value) is float or issubclass(type(value), float):
         return float(value)
     if hasattr(type(value), "__index__") and type(value) is not bool:
-        return operator.index(value)
+        try:
+            return operator.index(value)
+        except TypeError:  # an array or a tensor of floats, or of many numbers
+            pass
     raise wrong_type(value, "a whole number (int)")
 
 

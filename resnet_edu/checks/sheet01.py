@@ -690,7 +690,7 @@ conv_block = Check(
         ),
         Mistake(
             "bn-on-in-channels",
-            "Your batch norm is made for the channels that go into the convolution. It stands behind it, "
+            "Your batch norm is made for the channels that go into the convolution. It stands after it, "
             "and sees what comes out.",
             [variant(ConvBlock, bn=lambda i, o, k=3, s=1: nn.BatchNorm2d(i))],
         ),
@@ -746,7 +746,7 @@ conv_block = Check(
         ),
         Mistake(
             "batch-norm-first",
-            "The batch norm, and perhaps the ReLU, comes before the convolution. Here it comes behind it.",
+            "The batch norm, and perhaps the ReLU, comes before the convolution. Here it comes after it.",
             [
                 variant(
                     ConvBlock,

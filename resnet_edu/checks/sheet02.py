@@ -111,7 +111,7 @@ plain_block = Check(
         ),
         Mistake(
             "bias",
-            "A convolution has a bias. The batch norm behind it takes the mean away, and any bias with "
+            "A convolution has a bias. The batch norm after it takes the mean away, and any bias with "
             "it.",
             _with_convolutions(bias=True),
         ),
@@ -140,7 +140,7 @@ plain_block = Check(
         ),
         Mistake(
             "bn-on-in-channels",
-            "The first batch norm is made for the channels that go into the block. It stands behind the "
+            "The first batch norm is made for the channels that go into the block. It stands after the "
             "first convolution.",
             [variant(PlainBlock, bn1=lambda i, o, s=1: nn.BatchNorm2d(i))],
         ),

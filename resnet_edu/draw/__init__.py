@@ -16,7 +16,7 @@ from resnet_edu.draw.flow import (
 )
 from resnet_edu.draw.images import ConvolutionPicture, convolution, histograms, images
 from resnet_edu.draw.network import anatomy
-from resnet_edu.draw.style import COLOURS, Picture, axes, png, show
+from resnet_edu.draw.style import COLOURS, Picture, axes, png, scientific, show
 
 __all__ = [
     "COLOURS",
@@ -35,5 +35,6 @@ __all__ = [
     "images",
     "png",
     "ratios_by_depth",
+    "scientific",
     "show",
 ]

@@ -31,7 +31,7 @@ def bars(
     ax.barh(rows, values, height=0.6, color=COLOURS["neutral"])
     for row, value in zip(rows, values, strict=True):
         ax.annotate(
-            f"{value:,}" if isinstance(value, int) else scientific(value),
+            _text(value),
             (value, row),
             xytext=(9, 0),
             textcoords="offset points",
@@ -58,7 +58,11 @@ def bars(
     ax.margins(x=0.15)
     ax.set_xlabel(unit)
     style.title(ax, title)
-    said = "; ".join(f"{n}: {scientific(v)}" for n, v in measured.items())
-    foreseen = "".join(f"; {predicted_by} for {n}: {scientific(v)}" for n, v in guesses.items())
+    said = "; ".join(f"{n}: {_text(v)}" for n, v in measured.items())
+    foreseen = "".join(f"; {predicted_by} for {n}: {_text(v)}" for n, v in guesses.items())
     ax.set_label(f"Bars, {title or unit}: {said}{foreseen}.")
     return ax
+
+
+def _text(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else scientific(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ from resnet_edu.draw.style import COLOURS, KeptFigure, axes, scientific
 if TYPE_CHECKING:
     from resnet_edu.measure import LayerSignal, Signals
 
-# All pictures of one kind have the same scale, so that two of them can be compared at a glance.
+# Few scales, so that two pictures can be compared at a glance.
 _GRADIENT_RANGE = (-24, 6)  # powers of ten
+_CLOSER_RANGE = (-6, 6)  # where nothing vanishes
 _ACTIVATION_RANGE = (-6, 6)
 _LAST_LAYER = 55
 _ORDER = ("plain", "third", "fourth", "neutral")  # blue is left to residual networks
@@ -34,8 +35,9 @@ def gradient_norms(
 ) -> Axes:
     """The gradient norm of each convolution's weight, first layer to last; a line for each record."""
     ax = ax or axes(width=7)[0]
-    _frame(ax, "Gradient norm of each layer's weight", _GRADIENT_RANGE)
-    return _lines(ax, records, _gradient, colours, _GRADIENT_RANGE, "gradient norm")
+    powers = _range(layer.gradient_norm for record in records.values() for layer in record.layers)
+    _frame(ax, "Gradient norm of each layer's weight", powers)
+    return _lines(ax, records, _gradient, colours, powers, "gradient norm")
 
 
 def activation_scales(
@@ -62,23 +64,25 @@ def ratios_by_depth(
     `ratios` maps a name to depth to one ratio for each seed.
     """
     ax = ax or axes(width=7, height=3.8)[0]
+    guesses = {d: p for d, p in (predicted or {}).items() if p is not None}
+    measured = [r for by_depth in ratios.values() for seeds in by_depth.values() for r in seeds]
+    powers = _range([*measured, *guesses.values()])
     said = []
     for (name, by_depth), colour in zip(ratios.items(), cycle(colours), strict=False):
         depths = list(by_depth)
-        middle = [_power(float(np.median(by_depth[d])), _GRADIENT_RANGE) for d in depths]
+        middle = [_power(float(np.median(by_depth[d])), powers) for d in depths]
         ax.plot(depths, middle, marker="o", color=COLOURS[colour], label=name)
         for depth in depths:
-            seeds = [_power(r, _GRADIENT_RANGE) for r in by_depth[depth]]
+            seeds = [_power(r, powers) for r in by_depth[depth]]
             ax.plot([depth] * len(seeds), seeds, "_", color=COLOURS[colour], markersize=9)
         said.append(
             f"{name}: "
             + ", ".join(f"{scientific(float(np.median(by_depth[d])))} at depth {d}" for d in depths)
         )
-    guesses = {d: p for d, p in (predicted or {}).items() if p is not None}
     if guesses:
         ax.plot(
             list(guesses),
-            [_power(p, _GRADIENT_RANGE) for p in guesses.values()],
+            [_power(p, powers) for p in guesses.values()],
             "D",
             markersize=8,
             markerfacecolor="white",
@@ -93,7 +97,7 @@ def ratios_by_depth(
     ax.set_xticks(sorted({d for by_depth in ratios.values() for d in by_depth}))
     ax.set_xlabel("depth (layers)")
     style.title(ax, "Gradient of the first layer over that of the last")
-    _powers_of_ten(ax, _GRADIENT_RANGE)
+    _powers_of_ten(ax, powers)
     ax.legend(frameon=False)
     ax.set_label("Gradient of the first layer over that of the last. " + "; ".join(said) + ".")
     return ax
@@ -134,24 +138,28 @@ def flow_grid(
 def flow_reading(record: Signals) -> str:
     """One sentence on what one setting does to gradients and activations."""
     ratio, growth = record.gradient_ratio, record.activation_ratio
-    first = record.layers[0].gradient_norm
+    first, last = record.layers[0].gradient_norm, record.layers[-1].gradient_norm
+    largest = max(layer.gradient_norm for layer in record.layers)
     loss = f"Initial loss {scientific(record.loss)} (guessing: 2.3)."
-    times = f"{scientific(ratio)} times"
-    if growth > 100 or not math.isfinite(record.loss):
-        return (
-            f"The activations explode: they grow {scientific(growth)} times on the way to the last "
-            f"layer. {loss}"
-        )
-    if first == 0 or math.isnan(ratio):
-        return (
-            f"The gradient has vanished: at the first layer it is {scientific(first)}, at the last "
-            f"{scientific(record.layers[-1].gradient_norm)}. {loss}"
-        )
+    first_over_last = f"the first layer gets {scientific(ratio)} times that of the last"
+    if not math.isfinite(record.loss) or not math.isfinite(largest):
+        return f"The numbers have grown beyond what a float can hold. {loss}"
+    if growth > 100:
+        text = f"they grow {scientific(growth)} times on the way to the last layer"
+        return f"The activations explode: {text}. {loss}"
+    if first == 0 or last == 0:
+        text = f"{scientific(first)} at the first layer, {scientific(last)} at the last"
+        return f"The gradient has vanished: {text}. {loss}"
     if ratio < 1e-3:
-        return f"The gradient vanishes: the first layer gets {times} that of the last. {loss}"
+        return f"The gradient vanishes: {first_over_last}. {loss}"
     if ratio > 100:
-        return f"The gradient explodes: the first layer gets {times} that of the last. {loss}"
-    return f"Healthy: the first layer's gradient is {times} that of the last. {loss}"
+        return f"The gradient explodes: {first_over_last}. {loss}"
+    if largest < 1e-5:
+        text = f"the largest is {scientific(largest)}, for the signal fades on its way forward too"
+        return f"All gradients are tiny: {text}. {loss}"
+    if ratio < 0.05:
+        return f"The gradient shrinks: {first_over_last}. {loss}"
+    return f"The gradient arrives: {first_over_last}. {loss}"
 
 
 class FlowPicture:
@@ -236,6 +244,10 @@ def _powers_of_ten(ax: Axes, powers: tuple[int, int]) -> None:
     names = [f"$10^{{{t}}}$" if t else "1" for t in ticks]
     ax.set_yticks([low, *ticks], [f"$\\leq 10^{{{low}}}$", *names])
     ax.grid(axis="y", color="#E3E7EA")
+
+
+def _range(values: Iterable[float]) -> tuple[int, int]:
+    return _CLOSER_RANGE if min(values, default=1.0) > 1e-6 else _GRADIENT_RANGE
 
 
 def _power(value: float, powers: tuple[int, int]) -> float:

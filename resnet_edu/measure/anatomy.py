@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -66,7 +67,7 @@ def anatomy(model: nn.Module, image_size: int = 224) -> Anatomy:
 
     Nothing is computed: only shapes are followed, on PyTorch's "meta" device, so that ResNet-152 takes
     a moment and no memory. A layer is a module without children. Receptive fields are right for
-    convolutions, pooling and whatever works pixel by pixel.
+    convolutions (not transposed ones), pooling and whatever works pixel by pixel.
     """
     layers: list[Layer] = []
     fields = _ReceptiveFields()
@@ -136,8 +137,12 @@ class _ReceptiveFields(TorchDispatchMode):
             kernel, stride = args[1], (args[2] if len(args) > 2 and args[2] else args[1])
             dilated = operation is aten.max_pool2d_with_indices and len(args) > 4
             side, jump = _widen(side, jump, kernel, stride, args[4] if dilated else [1])
-        elif operation in (aten.mean, aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d):
+        elif operation in (aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d):
             side = _WHOLE_IMAGE
+        elif operation is aten.mean:
+            averaged = range(args[0].dim()) if len(args) < 2 else args[1]
+            if any(dim % args[0].dim() >= 2 for dim in averaged):  # over height or width
+                side = _WHOLE_IMAGE
 
         for tensor in tree_leaves(output):
             if isinstance(tensor, Tensor):
@@ -148,5 +153,5 @@ class _ReceptiveFields(TorchDispatchMode):
 def _widen(
     side: float, jump: int, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> tuple[float, int]:
-    span = dilation[0] * (kernel[0] - 1) + 1
-    return side + (span - 1) * jump, jump * stride[0]
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, cycle(dilation), strict=False)]
+    return side + (max(spans) - 1) * jump, jump * max(stride)

@@ -60,7 +60,7 @@ def convolve(
             f"Stride and dilation are 1 or more, padding is 0 or more; they were {stride}, {dilation} "
             f"and {padding}."
         )
-    grey = image.detach().float().mean(0)
+    grey = image.detach().cpu().float().mean(0)
     span = dilation * (len(kernel) - 1) + 1
     if span > min(grey.shape) + 2 * padding:
         raise ValueError(

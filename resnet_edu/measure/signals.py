@@ -78,11 +78,17 @@ def signals(model: nn.Module, inputs: Tensor, targets: Tensor) -> Signals:
     handles = [m.register_forward_pre_hook(hook_for(n)) for n, m in convolutions.items()]
     with hooked(handles), in_mode(model, training=True), torch.enable_grad():
         logits = functional_call(model, weights | statistics, (inputs,))
+        if len(scales) < 2:
+            raise ValueError(
+                f"Of its convolutions, only {len(scales)} took part in the forward pass."
+            )
         loss = F.cross_entropy(logits, targets)
         of_weight = {name: weights[f"{name}.weight"] for name in scales}
         gradients = torch.autograd.grad(loss, list(of_weight.values()))
 
-    norms = torch.stack([g.double().norm() for g in gradients]).tolist()  # squares of 1e-23 need it
+    norms = torch.stack(
+        [g.cpu().double().norm() for g in gradients]
+    ).tolist()  # squares of 1e-23 need it
     rms = torch.stack(list(scales.values())).tolist()
     layers = (LayerSignal(*row) for row in zip(of_weight, rms, norms, strict=True))
     return Signals(loss.item(), tuple(layers))

@@ -19,6 +19,8 @@ class ConvolutionExplorer(Explorer):
     """
 
     def __init__(self, images: Mapping[str, Tensor]) -> None:
+        if not images:
+            raise ValueError("ConvolutionExplorer needs an image: {'flower': data.photo('flower')}")
         self._images = dict(images)
         self._drawing = draw.ConvolutionPicture()
         super().__init__(

@@ -62,7 +62,7 @@ class Explorer(widgets.VBox):
             ],
             layout=widgets.Layout(align_items="flex-start", width="100%"),
         )
-        self._follow()
+        self._show(self.view(**self._values()))  # an error here is the caller's: it is raised
         self._first = self._picture.value, self._picture.tooltip
 
     def view(self, **values: Any) -> View:
@@ -70,9 +70,8 @@ class Explorer(widgets.VBox):
         raise NotImplementedError
 
     def _follow(self, _change: object = None) -> None:
-        values = {label: control.value for label, control in self._controls.items()}
         try:
-            view = self.view(**values)
+            view = self.view(**self._values())
         except Exception as error:  # shown here, for in a callback it would show nowhere
             self._error.value = (
                 '<div role="alert" style="border-left: 4px solid #D55E00; padding: 4px 10px">'
@@ -80,6 +79,12 @@ class Explorer(widgets.VBox):
             )
             return
         self._error.value = ""
+        self._show(view)
+
+    def _values(self) -> dict[str, Any]:
+        return {label: control.value for label, control in self._controls.items()}
+
+    def _show(self, view: View) -> None:
         self._picture.tooltip = view.alt
         self._picture.value = view.png
         self._reading.value = f'<div role="status" style="max-width: 900px">{view.reading}</div>'

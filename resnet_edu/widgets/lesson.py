@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import ipywidgets as widgets
 from IPython.display import display
 
+from resnet_edu import draw
+
 T = TypeVar("T")
 
 
@@ -27,39 +29,47 @@ class _StaticText:
 class Prediction(_StaticText, widgets.VBox):
     """A slider for each number to predict, before it is measured.
 
-    `values` maps each name to the number, or to None as long as its slider was not moved. With `log`,
-    `low` and `high` are powers of ten.
+    `names` are what stands beside the sliders, or map a key to it. `values` maps each name, or key, to
+    the number, or to None as long as its slider was not moved. With `log`, `low` and `high` are powers of
+    ten. Between whole numbers `low` and `high`, the sliders move by whole numbers.
     """
 
     def __init__(
-        self, question: str, names: Sequence[str], low: float, high: float, *, log: bool = False
+        self,
+        question: str,
+        names: Sequence[str] | Mapping[Any, str],
+        low: float,
+        high: float,
+        *,
+        log: bool = False,
     ) -> None:
-        self.values: dict[str, float | None] = dict.fromkeys(names)
-        rows = [self._row(name, low, high, log) for name in names]
+        labels = names if isinstance(names, Mapping) else {name: name for name in names}
+        self.values: dict[Any, float | None] = dict.fromkeys(labels)
+        rows = [self._row(key, label, low, high, log) for key, label in labels.items()]
         self.static = f"<p><b>Predict.</b> {html.escape(question)}</p>"
         super().__init__([widgets.HTML(self.static), *rows])
 
-    def _row(self, name: str, low: float, high: float, log: bool) -> widgets.Box:
+    def _row(self, key: Any, label: str, low: float, high: float, log: bool) -> widgets.Box:
         layout = widgets.Layout(width="480px", max_width="100%")
         options = {
-            "description": name,
+            "description": label,
             "readout": False,
             "layout": layout,
             "style": {"description_width": "200px"},
         }
         if log:
-            slider = widgets.FloatLogSlider(
-                value=10 ** round((low + high) / 2), min=low, max=high, step=0.5, **options
-            )
+            slider = widgets.FloatLogSlider(value=10**low, min=low, max=high, step=0.5, **options)
+        elif isinstance(low, int) and isinstance(high, int):
+            slider = widgets.IntSlider(value=low, min=low, max=high, **options)
         else:
             slider = widgets.FloatSlider(
-                value=(low + high) / 2, min=low, max=high, step=(high - low) / 100, **options
+                value=low, min=low, max=high, step=(high - low) / 100, **options
             )
         said = widgets.HTML("not predicted yet")
 
         def note(change: dict[str, Any]) -> None:
-            self.values[name] = change["new"]
-            said.value = f"{change['new']:.0e}" if log else f"{change['new']:.3g}"
+            self.values[key] = change["new"]
+            said.value = draw.scientific(change["new"])
 
         slider.observe(note, "value")
         return widgets.Box([slider, said], layout=widgets.Layout(flex_flow="row wrap"))

@@ -141,7 +141,7 @@ def _private_environment(private: Path, dark: bool) -> dict[str, str]:
     for folder in folders.values():
         folder.mkdir()
     # As for learners: what they change is not written into the sources of the notebooks.
-    config = {"ServerApp": {"jpserver_extensions": {"jupytext": False}}}
+    config = {"ServerApp": {"jpserver_extensions": {"jupyterlab_jupytext": False}}}
     (folders["JUPYTER_CONFIG_DIR"] / "jupyter_server_config.json").write_text(json.dumps(config))
     theme = "JupyterLab Dark" if dark else "JupyterLab Light"
     for name, values in {
