@@ -225,7 +225,8 @@ if [ "$state" != "$sums" ]; then
     echo "Done."
 fi
 
-lost=$("$python" -P -c "$missing") || lost="part of Python"
+# From another folder: in this one resnet_edu is found in any case.
+lost=$(here=$PWD && cd / && "$here/$python" -c "$missing") || lost="part of Python"
 [ -z "$lost" ] || fail "the folder .venv is broken, parts of it are missing ($(echo $lost)).
 $remedy"
 [ "$state" = "$sums" ] || write_stamp "$sums"

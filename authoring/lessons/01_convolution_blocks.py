@@ -130,10 +130,8 @@ for k in (1, 3, 7):
     assert layer.multiply_adds == layer.parameters * 56 * 56
     print(f"{k}x{k}: {layer.multiply_adds / 1e6:.0f} million multiply-adds at 56x56 pixels")
 
-unit = "parameters"
-draw.show(
-    draw.bars(parameters, predicted=cost_guess.values, title="Parameters", unit=unit, log=True)
-)
+# %%
+draw.show(draw.bars(parameters, predicted=cost_guess.values, title="Parameters", log=True))
 
 # %% [markdown]
 # Output channels × input channels × kernel height × kernel width. Each parameter is used once for each
@@ -157,10 +155,7 @@ stacks = {
     "5, the second has stride 2": [1, 2, 1, 1, 1],
 }
 field_guess = widgets.Prediction(
-    "Side of the receptive field, in pixels?",
-    list(stacks),
-    low=1,
-    high=27,
+    "Side of the receptive field, in pixels?", list(stacks), low=1, high=27
 )
 field_guess
 

@@ -14,6 +14,8 @@
 # **You need** lesson 01. **Time:** about 45 minutes.
 
 # %%
+import itertools
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -41,6 +43,7 @@ def plain(depth):
     return nn.Sequential(*blocks, *head)
 
 
+# %%
 torch.manual_seed(0)
 network = plain(20)
 loss = F.cross_entropy(network(images), targets)
@@ -325,13 +328,14 @@ flows = {
     "+ x, no batch norm": [measure.gradient_flow(naive, images, targets, s) for s in range(5)],
     "+ x, batch norm": [measure.gradient_flow(full, images, targets, s) for s in range(5)],
 }
+first_seed = {name: seeds[0] for name, seeds in flows.items()}
+draw.show(draw.activation_scales(first_seed, colours=("fourth", "residual")))
 
+# %%
 assert min(flow.loss for flow in flows["+ x, no batch norm"]) > 100
 assert max(flow.loss for flow in flows["+ x, batch norm"]) < 10
 assert all(0.2 < flow.gradient_ratio < 5 for flow in flows["+ x, no batch norm"])
 assert all(flow.layers[0].gradient_norm > 50 for flow in flows["+ x, no batch norm"])
-first_seed = {name: seeds[0] for name, seeds in flows.items()}
-draw.show(draw.activation_scales(first_seed, colours=("fourth", "residual")))
 
 # %% [markdown]
 # Each block adds its output to its input, and the sum is larger than both. Over 27 blocks the numbers
@@ -347,13 +351,8 @@ draw.show(draw.activation_scales(first_seed, colours=("fourth", "residual")))
 # the computer can hold. Before you run it: which rows will be orange?
 
 # %%
-rows = [
-    (activation, init, norm, shortcut)
-    for activation in ("ReLU", "sigmoid")
-    for init in ("PyTorch default", "He")
-    for norm in ("none", "batch norm")
-    for shortcut in (False, True)
-]
+ingredients = ("ReLU", "sigmoid"), ("PyTorch default", "He"), ("none", "batch norm"), (False, True)
+rows = list(itertools.product(*ingredients))
 grid = {}
 for a, i, n, s in widgets.progress(rows, len(rows), "Sixteen networks at three depths"):
     name = f"{a}, {i}, {n if n != 'none' else 'no norm'}{', + x' if s else ''}"
@@ -428,8 +427,7 @@ widgets.Question(
     "A plain network of 32 layers: Xavier, ReLU, no batch norm, biases zero. All its layers get about the "
     "same gradient, some 1e-7. Is it healthy?",
     {
-        "Yes: no layer gets less than another.": "The ratio is fine, but look at the height: 1e-7 moves "
-        "nothing. Xavier's factor is 0.71, forward and backward.",
+        "Yes: no layer gets less than another.": "Look at the height of the line: 1e-7 moves nothing.",
         "No: both signals shrink, and the ratio hides it.": "0.71 to the power of 30 is about 3e-5 in each "
         "direction. Look at the height of the line, not only at its slope.",
         "No: batch norm is missing, and without it gradients always vanish.": "With He's initialisation "

@@ -146,6 +146,7 @@ conv_output_size = Check(
             [
                 lambda n, k, s=1, p=0: (n + 2 * p - 1) // s + 1,
                 lambda n, k, s=1, p=0: (n + 2 * p) // s + 1,
+                lambda n, k, s=1, p=0: (n + 2 * p) // s,
             ],
         ),
     ),

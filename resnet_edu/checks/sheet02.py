@@ -21,6 +21,7 @@ from resnet_edu.blocks import BasicBlock, PlainBlock, conv3x3
 from resnet_edu.checks.block import block_cases, observe_block, variant
 from resnet_edu.checks.check import Answer, Check, Mistake
 from resnet_edu.checks.compare import Near, See, wrong_type
+from resnet_edu.checks.guard import Wrong
 from resnet_edu.networks import he_init_ as _he_init_
 
 # Task 2.1
@@ -313,6 +314,13 @@ def _observe_he_init(answer: Answer, make: Callable[[], nn.Module], see: See) ->
 
 def _see_distribution(name: str, weight: Tensor, see: See) -> None:
     weight = weight.double()
+    if not weight.isfinite().all():
+        raise Wrong(
+            "not-finite",
+            "Some weights are not numbers, or infinite: look for the root of a negative number, and for a "
+            "division by zero. One such weight is enough to spoil the whole network.",
+            (("Looked at", f"{name}.weight"),),
+        )
     mean, std = weight.mean().item(), weight.std().item()
     tails = ((weight - mean) / std).square().square().mean().item()  # 3 if normal, 1.8 if uniform
     size = math.log(max(std, 1e-12))

@@ -59,6 +59,16 @@ right(checks.conv_output_size)(
 )
 
 
+@wrong(checks.conv_output_size, "kernel-ignored")
+def forgets_the_kernel(size, kernel_size, stride=1, padding=0):
+    return (size + 2 * padding) // stride
+
+
+@wrong(checks.conv_output_size, "wrong-type")
+def float_tensor(size, kernel_size, stride=1, padding=0):
+    return torch.tensor((size + 2 * padding - kernel_size) / stride + 1)
+
+
 @wrong(checks.conv_output_size, "no-floor")
 def true_division(size, kernel_size, stride=1, padding=0):
     return 1 + (size - kernel_size + 2 * padding) / stride

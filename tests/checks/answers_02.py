@@ -259,6 +259,23 @@ def _for_convolutions(init):
     return init_model
 
 
+@wrong(checks.he_init_, "raised-error")
+def asks_for_a_type_that_torch_lacks(model):
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            torch.linalg.qr(
+                module.weight.detach().flatten(1).half()
+            )  # NotImplementedError of torch's own
+
+
+@wrong(checks.he_init_, "not-finite")
+def square_root_of_negatives(model):
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            with torch.no_grad():
+                module.weight.normal_().sqrt_()
+
+
 @wrong(checks.he_init_, "fan-in")
 def default_mode(model):
     _for_convolutions(lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"))(model)
