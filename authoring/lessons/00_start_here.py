@@ -36,7 +36,8 @@ doctor.check_up()
 # Here is a first one. ResNet-50 has 50 layers with weights. It was trained on 1.3 million photos. How many
 # numbers does it learn? How many in the network with 18 layers, and in the one with 152?
 #
-# Move the sliders with the mouse, or with the arrow keys.
+# Move the sliders with the mouse, or with the arrow keys. (By keyboard: Tab goes from one control to the
+# next. A list opens with Space; choose with the arrow keys, and press Enter.)
 
 # %%
 from resnet_edu import checks, draw, measure, networks, widgets

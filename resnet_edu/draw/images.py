@@ -128,11 +128,14 @@ class ConvolutionPicture:
         image.set_label(
             f"The input image, {height} by {width} pixels, with {pad} pixels of padding."
         )
+        rows = "; ".join(" ".join(f"{value:.2g}" for value in row) for row in record.kernel)
         kernel.set_label(
-            f"The kernel, {len(record.kernel)} by {len(record.kernel)}, spans {record.span} pixels "
-            f"and moves by {record.stride}."
+            f"The kernel, {rows}, spans {record.span} pixels and moves by {record.stride}."
         )
-        output.set_label(f"The output, {out_height} by {out_width} pixels.")
+        output.set_label(
+            f"The output, {out_height} by {out_width} pixels, with values from "
+            f"{record.output.min():.2g} to {record.output.max():.2g}."
+        )
         return self.axes
 
 

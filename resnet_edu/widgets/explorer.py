@@ -85,8 +85,9 @@ class Explorer(widgets.VBox):
         return {label: control.value for label, control in self._controls.items()}
 
     def _show(self, view: View) -> None:
-        self._picture.tooltip = view.alt
-        self._picture.value = view.png
+        with self._picture.hold_sync():  # one message: the page draws the picture once
+            self._picture.tooltip = view.alt
+            self._picture.value = view.png
         self._reading.value = f'<div role="status" style="max-width: 900px">{view.reading}</div>'
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:

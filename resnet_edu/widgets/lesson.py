@@ -90,8 +90,9 @@ class Question(_StaticText, widgets.VBox):
         listed = "".join(f"<li>{html.escape(answer)}</li>" for answer in answers)
         self.static = f"<p><b>{html.escape(question)}</b></p><ul>{listed}</ul>"
         self._feedback = widgets.HTML()
-        options = widgets.RadioButtons(
-            options=list(answers), value=None, layout=widgets.Layout(width="max-content")
+        # Toggle buttons, for JupyterLab keeps the arrow keys that radio buttons need to itself.
+        options = widgets.ToggleButtons(
+            options=list(answers), value=None, style={"button_width": "max-content"}
         )
         options.observe(self._judge, "value")
         super().__init__([widgets.HTML(f"<b>{html.escape(question)}</b>"), options, self._feedback])
@@ -114,7 +115,7 @@ class _Bar(widgets.IntProgress):
 def progress(steps: Iterable[T], total: int, label: str) -> Iterator[T]:
     """Go through `steps` with a progress bar; `label` says what is being done."""
     bar = _Bar(0, 0, total, description=label, style={"description_width": "initial"})
-    bar.layout.width = "480px"
+    bar.layout = widgets.Layout(width="480px", max_width="95%")
     display(bar)
     for step in steps:
         yield step
