@@ -18,7 +18,7 @@ from lab import Notebook, chromium, serve
 CODE = """
 from resnet_edu import data, widgets
 
-inputs, targets = data.digits()[:16]  # as in lesson 02
+inputs, targets = data.digits()[:4]  # as in lesson 02
 flow = widgets.GradientFlowExplorer(inputs, targets)
 convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": inputs[0]})
 """

@@ -399,7 +399,7 @@ draw.show(draw.flow_grid(grid, title="First layer over last"))
 # - a setting with tanh that is healthy at 56 layers without batch norm?
 
 # %%
-widgets.GradientFlowExplorer(images[:16], targets[:16])  # a small batch, for a quick answer
+widgets.GradientFlowExplorer(images[:4], targets[:4])  # a small batch, for a quick answer
 
 # %% [markdown]
 # ## What was measured

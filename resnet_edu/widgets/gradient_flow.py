@@ -6,6 +6,7 @@ import html
 from typing import Any
 
 import ipywidgets as widgets
+import torch
 from torch import Tensor
 
 from resnet_edu import draw, measure
@@ -66,5 +67,11 @@ class GradientFlowExplorer(Explorer):
 
     def _measure(self, setting: FlowSetting) -> Signals:
         if setting not in self._measured:
-            self._measured[setting] = measure.gradient_flow(setting, *self._batch)
+            # One thread: a second one gains nothing here, and would keep the browser from its core.
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            try:
+                self._measured[setting] = measure.gradient_flow(setting, *self._batch)
+            finally:
+                torch.set_num_threads(threads)
         return self._measured[setting]
