@@ -340,7 +340,7 @@ assert all(flow.layers[0].gradient_norm > 50 for flow in flows["+ x, no batch no
 # %% [markdown]
 # Each block adds its output to its input, and the sum is larger than both. Over 27 blocks the numbers
 # grow a thousandfold, and the loss starts in the hundreds or thousands, where guessing gives 2.3. The *ratio* of its
-# gradients is about 1, and shows nothing; but each of them is in the hundreds. So **one healthy number is
+# gradients is about 1, and shows nothing; but each of them is in the hundreds or thousands. So **one healthy number is
 # not enough: look at both signals and at the loss.** With batch norm
 # inside each block, the sum grows slowly. (The blue line has teeth: every second layer gets the sum,
 # and the one between gets freshly normalised numbers.)
