@@ -30,8 +30,9 @@ print("%d.%d" % sys.version_info[:2], platform.system() + "-" + platform.machine
 missing='
 import importlib.util
 for name in """
-    IPython ipykernel ipywidgets jupyterlab jupyterlab_widgets jupytext matplotlib nbval numpy PIL
-    playwright psutil pytest resnet_edu ruff sklearn torch torchvision traitlets xdist
+    IPython ipykernel ipywidgets jupyterlab jupyterlab_widgets jupytext keras matplotlib nbval numpy
+    PIL playwright psutil pytest resnet_edu ruff safetensors sklearn torch torchvision tqdm traitlets
+    xdist
 """.split():
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
