@@ -20,10 +20,11 @@ FLOORS = {
     "blocks": (set(), {"torch"}),
     "networks": ({"blocks"}, {"torch"}),
     "variants": ({"blocks", "networks"}, {"torch"}),
+    "files": (set(), {"safetensors", "torch"}),
     "data": (set(), {"numpy", "sklearn", "torch", "torchvision"}),
-    "weights": ({"networks"}, {"numpy", "safetensors", "torch", "torchvision"}),
+    "weights": ({"files", "networks"}, {"numpy", "safetensors", "torch", "torchvision"}),
     "measure": ({"blocks", "networks"}, {"numpy", "torch"}),
-    "training": (set(), {"torch", "tqdm"}),
+    "training": ({"files", "measure"}, {"torch", "tqdm"}),
     "transfer": ({"networks", "training"}, {"torch"}),
     "draw": ({"measure"}, {"PIL", "matplotlib", "numpy"}),
     "widgets": (

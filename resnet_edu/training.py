@@ -1,0 +1,448 @@
+"""One training loop, for every network of the course.
+
+`Recipe`    the numbers that decide how a network is trained
+`fit`       trains a network by a recipe and gives a `History`
+`evaluate`  the share of images that a network gets right
+
+The loop is the ordinary one: stochastic gradient descent with momentum, a learning rate that rises and
+falls once, cross-entropy. Around it stands what makes it fast and safe: the memory order and the precision
+that suit the machine, checkpoints, an orderly stop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import TensorDataset
+from tqdm.auto import tqdm
+
+from resnet_edu import files
+from resnet_edu.measure.as_found import in_mode
+
+WARM_UP = 0.3
+"""The share of the steps in which the learning rate rises."""
+CHECKPOINT_STEPS = 20
+VALIDATIONS = 10
+EVALUATION_BATCH = 250
+_FORMAT = "resnet_edu training 1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. `learning_rate` is the highest of the one-cycle schedule; `seed` orders the images.
+
+    Raises ValueError for numbers that cannot work.
+    """
+
+    steps: int = 100
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, fits, wanted in (
+            ("steps", _whole(self.steps, 1), "a whole number, 1 or more"),
+            ("batch_size", _whole(self.batch_size, 1), "a whole number, 1 or more"),
+            ("learning_rate", 0 < self.learning_rate <= 1e30, "above 0 and at most 1e30"),
+            ("momentum", 0 <= self.momentum < 1, "at least 0 and less than 1"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "a finite number, 0 or more"),
+            ("label_smoothing", 0 <= self.label_smoothing <= 1, "between 0 and 1"),
+            ("seed", _whole(self.seed, 0), "a whole number, 0 or more"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} must be {wanted}; it was {getattr(self, name)!r}.")
+
+    def learning_rate_at(self, step: int) -> float:
+        """One cycle (Smith 2018): up in a straight line, down along half a cosine to nearly 0."""
+        peak = WARM_UP * self.steps
+        if step < peak:
+            return self.learning_rate * (step + 1) / (math.floor(peak) + 1)
+        return (
+            self.learning_rate * (1 + math.cos(math.pi * (step - peak) / (self.steps - peak))) / 2
+        )
+
+
+@dataclass(frozen=True)
+class History:
+    """What was noted in training: for each step, loss and accuracy of its batch before the step.
+
+    Accuracies go from 0 to 1. `validation` maps a number of steps to the validation accuracy after them.
+    `stopped` says that training ended before the recipe's last step. `precision` is what the
+    convolutions computed in: "float32" or "bfloat16".
+    """
+
+    losses: tuple[float, ...] = ()
+    accuracies: tuple[float, ...] = ()
+    validation: dict[int, float] = field(default_factory=dict)
+    stopped: bool = False
+    precision: str = "float32"
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """The last validation accuracy, or None where there was no validation."""
+        return list(self.validation.values())[-1] if self.validation else None
+
+    def __repr__(self) -> str:
+        if not self.losses:
+            return "History(no step yet)"
+        validated = self.validation_accuracy
+        return (
+            f"History({'stopped after ' if self.stopped else ''}{len(self.losses)} steps, last batch: "
+            f"loss {self.losses[-1]:.2f}, accuracy {self.accuracies[-1]:.0%}"
+            + (f"; validation {validated:.0%}" if validated is not None else "")
+            + ")"
+        )
+
+
+class Stop(Exception):  # noqa: N818 - it is not an error
+    """Raise it in `on_step` to end the training after this step."""
+
+
+class NotFiniteError(ArithmeticError):
+    """The loss became infinite or NaN."""
+
+
+def fit(
+    model: nn.Module,
+    train: TensorDataset,
+    recipe: Recipe,
+    *,
+    validation: TensorDataset | None = None,
+    checkpoint: str | Path | None = None,
+    on_step: Callable[[History], None] | None = None,
+) -> History:
+    """Train `model` in place by `recipe`, and tell how it went.
+
+    `train` and `validation` hold images (N, 3, H, W) and class numbers (N,). After each step `on_step`
+    gets the History so far; without it, a progress bar is shown. Interrupting the kernel, or raising `Stop`
+    in `on_step`, ends the training after the step at hand; the model keeps what it has learned.
+
+    With a path as `checkpoint`, the state of the training is saved there every 20 steps. Called again
+    with the same path, network, data and recipe, `fit` goes on from there to the same weights as
+    without a break; a finished training is not repeated.
+
+    The same seed and the same weights at the start give the same result bit for bit, on the same machine
+    with the same number of threads. (A network with random layers, like dropout, also draws from
+    PyTorch's own generator.) Afterwards the model has the modes and the device that it came with.
+
+    Raises NotFiniteError where the loss is infinite or NaN (the model then has the last weights whose
+    loss was finite), FileError for a checkpoint that does not belong to this training, ValueError for
+    data that cannot be used.
+    """
+    _require_data(train)
+    device = _device(model)
+    with _moved(model, device), in_mode(model, training=True), _interrupts() as interrupted:
+        run = _Run(model, train, recipe, device)
+        if checkpoint is not None and Path(checkpoint).exists():
+            run.load(checkpoint)
+        bar = _Bar(run, recipe.steps) if on_step is None else nullcontext()
+        with bar, torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+            while run.step < recipe.steps:
+                run.take_step()
+                if validation is not None and _is_due(run.step, recipe.steps):
+                    run.validation[run.step] = evaluate(model, validation)
+                stop = interrupted.is_set() and run.step < recipe.steps
+                try:
+                    (on_step or bar.update)(run.history())
+                except Stop:
+                    stop = run.step < recipe.steps
+                if checkpoint is not None and (
+                    stop or run.step % CHECKPOINT_STEPS == 0 or run.step == recipe.steps
+                ):
+                    run.save(checkpoint)
+                if stop:
+                    return run.history(stopped=True)
+        return run.history()
+
+
+def quiet(_history: History) -> None:
+    """An `on_step` that shows nothing, for a cell that trains many networks."""
+
+
+def evaluate(model: nn.Module, data: TensorDataset) -> float:
+    """The share, 0 to 1, of the images (N, 3, H, W) that `model` puts into the right class.
+
+    Measured in evaluation mode and float32; the model's modes are afterwards what they were.
+    """
+    _require_data(data)
+    images, labels = data.tensors
+    device = next(model.parameters()).device
+    right = 0
+    with in_mode(model, training=False), torch.inference_mode():
+        for part in range(0, len(images), EVALUATION_BATCH):
+            batch = slice(part, part + EVALUATION_BATCH)
+            right += int((model(images[batch].to(device)).argmax(1).cpu() == labels[batch]).sum())
+    return right / len(images)
+
+
+class _Run:
+    """One training at one moment: everything that a checkpoint must hold."""
+
+    def __init__(
+        self, model: nn.Module, train: TensorDataset, recipe: Recipe, device: torch.device
+    ) -> None:
+        self.model, self.recipe, self.device = model, recipe, device
+        self.images, self.labels = train.tensors
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        if not trainable:
+            raise ValueError(
+                "No parameter of the model requires a gradient: nothing can be learned."
+            )
+        self.optimizer = torch.optim.SGD(
+            trainable, momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True
+        )
+        self.bfloat16 = _bfloat16_pays(device.type)
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.step = 0
+        self.losses: list[float] = []
+        self.accuracies: list[float] = []
+        self.validation: dict[int, float] = {}
+        self.state = [*model.parameters(), *model.buffers()]  # all that a step changes
+        self.last_finite = [t.detach().clone() for t in self.state]
+
+    def take_step(self) -> None:
+        """The step of every training loop: forward, loss, backward, a little downhill."""
+        learning_rate = self.recipe.learning_rate_at(self.step)
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+        images, labels = self.next_batch()
+
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            logits = self.model(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        self.require_finite(loss.item(), learning_rate)
+
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+        self.step += 1
+        self.losses.append(loss.item())
+        self.accuracies.append((logits.argmax(1) == labels).float().mean().item())
+
+    def next_batch(self) -> tuple[Tensor, Tensor]:
+        """Each image once in each round, in an order of its own; what is left of a round is left out."""
+        size = min(self.recipe.batch_size, len(self.images))
+        place = self.step % (len(self.images) // size)
+        if place == 0:
+            self.round_start = self.generator.get_state()
+            self.order = torch.randperm(len(self.images), generator=self.generator)
+        chosen = self.order[place * size : (place + 1) * size]
+        images = self.images[chosen].to(self.device, memory_format=torch.channels_last)
+        return images, self.labels[chosen].to(self.device)
+
+    def require_finite(self, loss: float, learning_rate: float) -> None:
+        """Keep these weights if their loss is finite; if not, go back to those that were kept."""
+        with torch.no_grad():
+            if math.isfinite(loss):
+                torch._foreach_copy_(self.last_finite, self.state)
+                return
+            torch._foreach_copy_(self.state, self.last_finite)
+        raise NotFiniteError(
+            f"The loss is {loss} at step {self.step + 1} of {self.recipe.steps}, where the learning rate "
+            f"is {learning_rate:.2g}. The model has its last weights with a finite loss. Try a "
+            f"learning_rate of {self.recipe.learning_rate / 10:.2g}, check that the images hold no NaN "
+            f"or infinite numbers, and see that the network has batch norm or a careful initialisation."
+        )
+
+    def history(self, stopped: bool = False) -> History:
+        """All that was noted so far."""
+        return History(
+            tuple(self.losses),
+            tuple(self.accuracies),
+            dict(self.validation),
+            stopped,
+            "bfloat16" if self.bfloat16 else "float32",
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the state of this training, whole or not at all."""
+        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        for index, momentum in enumerate(self.momenta()):
+            tensors[f"momentum.{index}"] = momentum
+        tensors["round_start"] = self.round_start
+        for name in ("losses", "accuracies"):
+            tensors[name] = torch.tensor(getattr(self, name), dtype=torch.float64)
+        words = {
+            "format": _FORMAT,
+            "step": str(self.step),
+            "validation": json.dumps(list(self.validation.items())),
+            "bfloat16": json.dumps(self.bfloat16),
+            "recipe": json.dumps(asdict(self.recipe)),
+            "data": _fingerprint(self.images, self.labels),
+        }
+        files.write(path, tensors, words)
+
+    def load(self, path: str | Path) -> None:
+        """Go on from a checkpoint. Nothing is changed where it does not belong to this training."""
+        tensors, words = files.read(path)
+        own = self.model.state_dict()
+        self.require_same_training(path, tensors, words)
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(tensors[f"model.{name}"])
+            for index, momentum in enumerate(self.momenta()):
+                momentum.copy_(tensors[f"momentum.{index}"])
+            torch._foreach_copy_(self.last_finite, self.state)
+        self.step = int(words["step"])
+        self.bfloat16 = json.loads(words["bfloat16"])
+        self.validation = dict(json.loads(words["validation"]))
+        self.losses, self.accuracies = (tensors[n].tolist() for n in ("losses", "accuracies"))
+        self.round_start = tensors["round_start"]
+        self.generator.set_state(self.round_start)
+        self.order = torch.randperm(len(self.images), generator=self.generator)
+
+    def momenta(self) -> list[Tensor]:
+        """The optimiser's memory, one tensor for each parameter; it starts at zero."""
+        parameters = self.optimizer.param_groups[0]["params"]
+        if not self.recipe.momentum:
+            return []
+        for p in parameters:
+            if self.optimizer.state[p].get("momentum_buffer") is None:
+                self.optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        return [self.optimizer.state[p]["momentum_buffer"] for p in parameters]
+
+    def require_same_training(
+        self, path: str | Path, tensors: dict[str, Tensor], words: dict[str, str]
+    ) -> None:
+        """Raise FileError where a checkpoint is not one, or is one of another training."""
+        way_out = "Give another path as checkpoint, or move this file away to start anew."
+        if words.get("format") != _FORMAT:
+            what = "made by another version of resnet_edu" if "recipe" in words else "no checkpoint"
+            raise files.FileError(f"{path} is {what} of a training. {way_out}")
+        theirs, ours = json.loads(words["recipe"]), asdict(self.recipe)
+        other = [f"{k} {theirs.get(k)!r}, now {v!r}" for k, v in ours.items() if theirs.get(k) != v]
+        if other:
+            raise files.FileError(
+                f"{path} was made with another recipe: {'; '.join(other)}. {way_out}"
+            )
+        own = {f"model.{name}": t.shape for name, t in self.model.state_dict().items()}
+        own |= {f"momentum.{index}": m.shape for index, m in enumerate(self.momenta())}
+        kept = {n: t.shape for n, t in tensors.items() if n.startswith(("model.", "momentum."))}
+        if own != kept:
+            first = min(n for n in own.keys() | kept.keys() if own.get(n) != kept.get(n))
+            raise files.FileError(
+                f"{path} was made with another network: they differ in {first.partition('.')[2]}. {way_out}"
+            )
+        if words["data"] != _fingerprint(self.images, self.labels):
+            raise files.FileError(f"{path} was made with other images or labels. {way_out}")
+
+
+class _Bar(tqdm):
+    """The progress of one training, with the loss and the accuracy of the last batch."""
+
+    def __init__(self, run: _Run, steps: int) -> None:
+        super().__init__(desc="Training", total=steps, initial=run.step, unit="step")
+
+    def update(self, history: History) -> None:
+        self.set_postfix_str(
+            f"loss {history.losses[-1]:.2f}, accuracy {history.accuracies[-1]:.0%}", refresh=False
+        )
+        super().update(1)
+
+
+def _whole(value: object, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+def _is_due(step: int, steps: int) -> bool:
+    """True ten times in a training, the last time after its last step."""
+    return step * VALIDATIONS // steps > (step - 1) * VALIDATIONS // steps
+
+
+def _device(model: nn.Module) -> torch.device:
+    """Where to train: where the model is, or, for a model on the CPU, on a GPU if there is one."""
+    device = next(model.parameters()).device
+    if device.type == "cpu" and torch.cuda.is_available():
+        return torch.device("cuda")
+    if device.type == "cpu" and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return device
+
+
+@contextmanager
+def _moved(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """The model on `device`, the channels of each pixel side by side in memory; and back."""
+    home = next(model.parameters()).device
+    model.to(device, memory_format=torch.channels_last)
+    try:
+        yield
+    finally:
+        model.to(home, memory_format=torch.contiguous_format)
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """An interrupt of the kernel sets the event, and the step at hand is finished; a second breaks off."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted  # only the main thread is ever interrupted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(*_: object) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@lru_cache
+def _bfloat16_pays(device: str) -> bool:
+    """Whether the machine computes faster in bfloat16: a short timing, for flags do not tell.
+
+    Processors that have it are faster in it, those that must imitate it ten times slower. The line is
+    drawn between the two, at 1.5 times slower, so that chance never decides and runs can be repeated.
+    """
+    if device != "cpu":
+        return device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    layers = [nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()]
+    network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    images = torch.ones(32, 64, 16, 16).to(memory_format=torch.channels_last)
+    times: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(6):
+        for bfloat16, measured in times.items():
+            start = time.perf_counter()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                out = network(images)
+            out.float().sum().backward()
+            measured.append(time.perf_counter() - start)
+    return min(times[True]) < 1.5 * min(times[False])
+
+
+def _fingerprint(images: Tensor, labels: Tensor) -> str:
+    """A short name for the data, from the labels and up to a hundred of the images."""
+    some = images[:: max(1, len(images) // 100)]
+    digest = hashlib.sha256(repr(tuple(images.shape)).encode())
+    for tensor in (some, labels):
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _require_data(data: TensorDataset) -> None:
+    if not isinstance(data, TensorDataset) or len(data.tensors) != 2:
+        raise ValueError(
+            f"The data must be a TensorDataset of images and labels, like data.digits(); it was "
+            f"{type(data).__name__}."
+        )
+    if not len(data):
+        raise ValueError("The data holds no image.")
