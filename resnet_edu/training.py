@@ -2,6 +2,7 @@
 
 `Recipe`    the numbers that decide how a network is trained
 `fit`       trains a network by a recipe and gives a `History`
+`steps`     the same step by step, for a network that is watched while it trains
 `evaluate`  the share of images that a network gets right
 
 The loop is the ordinary one: stochastic gradient descent with momentum, a learning rate that rises and
@@ -82,16 +83,21 @@ class Recipe:
 class History:
     """What was noted in training: for each step, loss and accuracy of its batch before the step.
 
-    Accuracies go from 0 to 1. `validation` maps a number of steps to the validation accuracy after them.
-    `stopped` says that training ended before the recipe's last step. `precision` is what the
-    convolutions computed in: "float32" or "bfloat16".
+    `steps` is how many the recipe asks for. Accuracies go from 0 to 1. `validation` maps a number of
+    steps to the validation accuracy after them. `precision` is what the convolutions computed in:
+    "float32" or "bfloat16".
     """
 
+    steps: int
     losses: tuple[float, ...] = ()
     accuracies: tuple[float, ...] = ()
     validation: dict[int, float] = field(default_factory=dict)
-    stopped: bool = False
     precision: str = "float32"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the training ended before the recipe's last step."""
+        return len(self.losses) < self.steps
 
     @property
     def validation_accuracy(self) -> float | None:
@@ -100,18 +106,14 @@ class History:
 
     def __repr__(self) -> str:
         if not self.losses:
-            return "History(no step yet)"
+            return f"History(none of {self.steps} steps)"
         validated = self.validation_accuracy
         return (
-            f"History({'stopped after ' if self.stopped else ''}{len(self.losses)} steps, last batch: "
+            f"History({len(self.losses)} of {self.steps} steps, last batch: "
             f"loss {self.losses[-1]:.2f}, accuracy {self.accuracies[-1]:.0%}"
             + (f"; validation {validated:.0%}" if validated is not None else "")
             + ")"
         )
-
-
-class Stop(Exception):  # noqa: N818 - it is not an error
-    """Raise it in `on_step` to end the training after this step."""
 
 
 class NotFiniteError(ArithmeticError):
@@ -130,8 +132,8 @@ def fit(
     """Train `model` in place by `recipe`, and tell how it went.
 
     `train` and `validation` hold images (N, 3, H, W) and class numbers (N,). After each step `on_step`
-    gets the History so far; without it, a progress bar is shown. Interrupting the kernel, or raising `Stop`
-    in `on_step`, ends the training after the step at hand; the model keeps what it has learned.
+    gets the History so far; without it, a progress bar is shown. Interrupting the kernel ends the training
+    after the step at hand; the model keeps what it has learned.
 
     With a path as `checkpoint`, the state of the training is saved there every 20 steps. Called again
     with the same path, network, data and recipe, `fit` goes on from there to the same weights as
@@ -145,30 +147,33 @@ def fit(
     loss was finite), FileError for a checkpoint that does not belong to this training, ValueError for
     data that cannot be used.
     """
-    _require_data(train)
-    device = _device(model)
-    with _moved(model, device), in_mode(model, training=True), _interrupts() as interrupted:
+    with _prepared(model, train) as device, _interrupts() as interrupted:
         run = _Run(model, train, recipe, device)
         if checkpoint is not None and Path(checkpoint).exists():
             run.load(checkpoint)
-        bar = _Bar(run, recipe.steps) if on_step is None else nullcontext()
-        with bar, torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-            while run.step < recipe.steps:
+        with _Bar(run, recipe.steps) if on_step is None else nullcontext() as bar:
+            while run.step < recipe.steps and not interrupted.is_set():
                 run.take_step()
                 if validation is not None and _is_due(run.step, recipe.steps):
                     run.validation[run.step] = evaluate(model, validation)
-                stop = interrupted.is_set() and run.step < recipe.steps
-                try:
-                    (on_step or bar.update)(run.history())
-                except Stop:
-                    stop = run.step < recipe.steps
-                if checkpoint is not None and (
-                    stop or run.step % CHECKPOINT_STEPS == 0 or run.step == recipe.steps
-                ):
+                (on_step or bar.update)(run.history())
+                ends = run.step == recipe.steps or interrupted.is_set()
+                if checkpoint is not None and (ends or run.step % CHECKPOINT_STEPS == 0):
                     run.save(checkpoint)
-                if stop:
-                    return run.history(stopped=True)
         return run.history()
+
+
+def steps(model: nn.Module, train: TensorDataset, recipe: Recipe) -> Iterator[History]:
+    """`fit` step by step: each `next` takes one step and gives the History so far.
+
+    So a network can be looked at while it trains, and several can be trained in turns. Close the
+    generator, or let it run to its end, before the model is used for something else.
+    """
+    with _prepared(model, train) as device:
+        run = _Run(model, train, recipe, device)
+        while run.step < recipe.steps:
+            run.take_step()
+            yield run.history()
 
 
 def quiet(_history: History) -> None:
@@ -216,6 +221,7 @@ class _Run:
         self.state = [*model.parameters(), *model.buffers()]  # all that a step changes
         self.last_finite = [t.detach().clone() for t in self.state]
 
+    @torch.backends.cudnn.flags(enabled=True, deterministic=True)
     def take_step(self) -> None:
         """The step of every training loop: forward, loss, backward, a little downhill."""
         learning_rate = self.recipe.learning_rate_at(self.step)
@@ -260,13 +266,13 @@ class _Run:
             f"or infinite numbers, and see that the network has batch norm or a careful initialisation."
         )
 
-    def history(self, stopped: bool = False) -> History:
+    def history(self) -> History:
         """All that was noted so far."""
         return History(
+            self.recipe.steps,
             tuple(self.losses),
             tuple(self.accuracies),
             dict(self.validation),
-            stopped,
             "bfloat16" if self.bfloat16 else "float32",
         )
 
@@ -376,14 +382,16 @@ def _device(model: nn.Module) -> torch.device:
 
 
 @contextmanager
-def _moved(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """The model on `device`, the channels of each pixel side by side in memory; and back."""
-    home = next(model.parameters()).device
-    model.to(device, memory_format=torch.channels_last)
-    try:
-        yield
-    finally:
-        model.to(home, memory_format=torch.contiguous_format)
+def _prepared(model: nn.Module, train: TensorDataset) -> Iterator[torch.device]:
+    """The model in training mode, where it trains fastest, its memory ordered by pixel; and back."""
+    _require_data(train)
+    home, device = next(model.parameters()).device, _device(model)
+    with in_mode(model, training=True):
+        try:
+            model.to(device, memory_format=torch.channels_last)
+            yield device
+        finally:
+            model.to(home, memory_format=torch.contiguous_format)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from torch.utils.data import TensorDataset
 from resnet_edu import training
 from resnet_edu.files import FileError
 from resnet_edu.networks import cifar_plain, cifar_resnet
-from resnet_edu.training import History, NotFiniteError, Recipe, Stop, evaluate, fit, quiet
+from resnet_edu.training import NotFiniteError, Recipe, evaluate, fit, quiet, steps
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +106,9 @@ def test_the_learning_rate_rises_for_three_tenths_and_falls_to_nearly_nothing():
     assert rates[0] == pytest.approx(0.4 / 31)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 4])
-def test_very_short_trainings_have_a_learning_rate_above_zero(steps):
-    rates = [Recipe(steps=steps).learning_rate_at(step) for step in range(steps)]
+@pytest.mark.parametrize("few", [1, 2, 3, 4])
+def test_very_short_trainings_have_a_learning_rate_above_zero(few):
+    rates = [Recipe(steps=few).learning_rate_at(step) for step in range(few)]
     assert all(0 < rate <= 0.1 for rate in rates)
 
 
@@ -204,55 +204,89 @@ def test_the_bar_shows_loss_and_accuracy(data, capsys):
 # Stopping
 
 
-def test_stop_ends_after_the_step_and_keeps_what_was_learned(data):
-    def stop_at_five(history: History):
-        if len(history.losses) == 5:
-            raise Stop
+def interrupted_at(steps):
+    """An `on_step` that interrupts as JupyterLab's stop button does."""
 
+    def watch(history):
+        if len(history.losses) == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return watch
+
+
+def test_an_interrupt_ends_after_the_step_and_keeps_what_was_learned(data):
+    before = signal.getsignal(signal.SIGINT)
     model, undisturbed = network(), network()
-    history = fit(model, data, SHORT, on_step=stop_at_five)
+    history = fit(model, data, SHORT, on_step=interrupted_at(5))
     states = []
     fit(undisturbed, data, SHORT, on_step=lambda _: states.append(weights(undisturbed)))
 
     assert history.stopped
     assert len(history.losses) == 5
-    assert "stopped after 5 steps" in repr(history)
+    assert "5 of 12 steps" in repr(history)
     assert same(weights(model), states[4])
-
-
-def test_an_interrupt_ends_cleanly_and_the_handler_is_given_back(data):
-    before = signal.getsignal(signal.SIGINT)
-
-    def interrupt_at_three(history: History):
-        if len(history.losses) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    model = network()
-    history = fit(model, data, SHORT, on_step=interrupt_at_three)
-
-    assert history.stopped
-    assert 3 <= len(history.losses) <= 4
-    assert all(torch.isfinite(t).all() for t in model.state_dict().values())
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_thread_can_train_and_be_stopped(data):
-    stop, found = threading.Event(), []
+def test_an_interrupt_in_the_middle_of_a_step_waits_for_its_end(data):
+    class Interrupting(nn.Linear):
+        def forward(self, x):
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().forward(x.flatten(1))
 
-    def watch(_history: History):
-        if stop.is_set():
-            raise Stop
+    history = fit(Interrupting(3 * 8 * 8, 4), data, SHORT, on_step=quiet)
+    assert len(history.losses) == 1
 
-    thread = threading.Thread(
-        target=lambda: found.append(fit(network(), data, Recipe(steps=100_000), on_step=watch))
-    )
+
+def test_a_second_interrupt_breaks_off_at_once(data):
+    class Interrupting(nn.Linear):
+        def forward(self, x):
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().forward(x.flatten(1))
+
+    before = signal.getsignal(signal.SIGINT)
+    model = Interrupting(3 * 8 * 8, 4).eval()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, data, SHORT, on_step=quiet)
+    assert not model.training
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_step_by_step_is_the_same_training(data):
+    whole, stepped = network(), network()
+    history = fit(whole, data, SHORT, on_step=quiet)
+    histories = list(steps(stepped, data, SHORT))
+
+    assert histories[-1] == history
+    assert [len(h.losses) for h in histories] == list(range(1, 13))
+    assert same(weights(whole), weights(stepped))
+
+
+def test_two_networks_trained_in_turns_do_not_disturb_each_other(data):
+    alone, one, other = network(), network(), network(seed=1)
+    fit(alone, data, SHORT, on_step=quiet)
+    for _ in zip(steps(one, data, SHORT), steps(other, data, SHORT), strict=True):
+        pass
+    assert same(weights(one), weights(alone))
+
+
+def test_a_thread_can_train_and_a_closed_generator_leaves_the_model_as_it_was(data):
+    model = network().eval()
+    found = []
+
+    def train():
+        run = steps(model, data, SHORT)
+        found.extend(next(run) for _ in range(3))
+        run.close()
+
+    thread = threading.Thread(target=train)
     thread.start()
-    time.sleep(0.3)
-    stop.set()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
 
-    assert not thread.is_alive()
-    assert found[0].stopped
+    assert [len(h.losses) for h in found] == [1, 2, 3]
+    assert not model.training
+    assert all(p.is_contiguous() for p in model.parameters())
 
 
 def test_an_error_in_on_step_is_the_callers(data):
@@ -298,20 +332,12 @@ CHECKPOINTED = Recipe(
 )  # the 20 of a checkpoint do not divide the rounds of 4
 
 
-def interrupted_at(steps):
-    def watch(history):
-        if len(history.losses) == steps:
-            raise Stop
-
-    return watch
-
-
-@pytest.mark.parametrize("steps", [1, 20, 33, 69])
-def test_a_stopped_training_goes_on_to_the_same_weights(data, tmp_path, steps):
+@pytest.mark.parametrize("moment", [1, 20, 33, 69])
+def test_a_stopped_training_goes_on_to_the_same_weights(data, tmp_path, moment):
     path = tmp_path / "run.safetensors"
     undisturbed, model = network(), network()
     whole = fit(undisturbed, data, CHECKPOINTED, validation=data, on_step=quiet)
-    fit(model, data, CHECKPOINTED, validation=data, checkpoint=path, on_step=interrupted_at(steps))
+    fit(model, data, CHECKPOINTED, validation=data, checkpoint=path, on_step=interrupted_at(moment))
     again = network(seed=7)
     history = fit(again, data, CHECKPOINTED, validation=data, checkpoint=path, on_step=quiet)
 
@@ -324,11 +350,11 @@ def test_a_finished_training_is_not_repeated(data, tmp_path):
     path = tmp_path / "run.safetensors"
     model, again = network(), network(seed=3)
     first = fit(model, data, CHECKPOINTED, checkpoint=path, on_step=quiet)
-    steps = []
-    second = fit(again, data, CHECKPOINTED, checkpoint=path, on_step=steps.append)
+    taken = []
+    second = fit(again, data, CHECKPOINTED, checkpoint=path, on_step=taken.append)
 
     assert second == first
-    assert steps == []
+    assert taken == []
     assert same(weights(again), weights(model))
 
 
