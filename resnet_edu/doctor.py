@@ -199,6 +199,7 @@ def _package(name: str, bounds: str) -> Row:
         return Row(name, f"not installed, needed {bounds}", PROBLEM, _reinstall())
     if not SpecifierSet(bounds, prereleases=True).contains(found):
         return Row(name, f"{found}, needed {bounds}", PROBLEM, _reinstall())
+    os.environ.setdefault("KERAS_BACKEND", "torch")  # else Keras wants TensorFlow
     try:
         importlib.import_module(IMPORT_NAMES.get(name, name))
     except Exception as error:
