@@ -50,7 +50,7 @@ class Recipe:
 
     steps: int = 100
     batch_size: int = 128
-    learning_rate: float = 0.1
+    learning_rate: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0

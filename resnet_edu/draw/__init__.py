@@ -15,14 +15,18 @@ from resnet_edu.draw.flow import (
     ratios_by_depth,
 )
 from resnet_edu.draw.images import ConvolutionPicture, convolution, histograms, images
+from resnet_edu.draw.lesions import LesionPicture, lesion_reading
 from resnet_edu.draw.network import anatomy
+from resnet_edu.draw.shortcuts import ShortcutPicture, shortcut_reading
 from resnet_edu.draw.style import COLOURS, Picture, axes, png, scientific, show
 
 __all__ = [
     "COLOURS",
     "ConvolutionPicture",
     "FlowPicture",
+    "LesionPicture",
     "Picture",
+    "ShortcutPicture",
     "activation_scales",
     "anatomy",
     "axes",
@@ -33,8 +37,10 @@ __all__ = [
     "gradient_norms",
     "histograms",
     "images",
+    "lesion_reading",
     "png",
     "ratios_by_depth",
     "scientific",
+    "shortcut_reading",
     "show",
 ]

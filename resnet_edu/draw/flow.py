@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from resnet_edu.draw import style
-from resnet_edu.draw.style import COLOURS, KeptFigure, axes, scientific
+from resnet_edu.draw.style import (
+    COLOURS,
+    KeptFigure,
+    axes,
+    log_axis,
+    log_power,
+    marked_line,
+    scientific,
+)
 
 if TYPE_CHECKING:
     from resnet_edu.measure import LayerSignal, Signals
@@ -70,10 +77,10 @@ def ratios_by_depth(
     said = []
     for (name, by_depth), colour in zip(ratios.items(), cycle(colours), strict=False):
         depths = list(by_depth)
-        middle = [_power(float(np.median(by_depth[d])), powers) for d in depths]
+        middle = [log_power(float(np.median(by_depth[d])), powers) for d in depths]
         ax.plot(depths, middle, marker="o", color=COLOURS[colour], label=name)
         for depth in depths:
-            seeds = [_power(r, powers) for r in by_depth[depth]]
+            seeds = [log_power(r, powers) for r in by_depth[depth]]
             ax.plot([depth] * len(seeds), seeds, "_", color=COLOURS[colour], markersize=9)
         said.append(
             f"{name}: "
@@ -82,7 +89,7 @@ def ratios_by_depth(
     if guesses:
         ax.plot(
             list(guesses),
-            [_power(p, powers) for p in guesses.values()],
+            [log_power(p, powers) for p in guesses.values()],
             "D",
             markersize=8,
             markerfacecolor="white",
@@ -97,7 +104,7 @@ def ratios_by_depth(
     ax.set_xticks(sorted({d for by_depth in ratios.values() for d in by_depth}))
     ax.set_xlabel("depth (layers)")
     style.title(ax, "Gradient of the first layer over that of the last")
-    _powers_of_ten(ax, powers)
+    log_axis(ax, powers)
     ax.legend(frameon=False)
     ax.set_label("Gradient of the first layer over that of the last. " + "; ".join(said) + ".")
     return ax
@@ -112,7 +119,7 @@ def flow_grid(
     """
     rows, columns = list(ratios), list(next(iter(ratios.values())))
     ax = ax or axes(width=3.2 + 0.95 * len(columns), height=1.4 + 0.36 * len(rows))[0]
-    powers = np.array([[_power(ratios[r][c], _GRADIENT_RANGE) for c in columns] for r in rows])
+    powers = np.array([[log_power(ratios[r][c], _GRADIENT_RANGE) for c in columns] for r in rows])
     colours = ax.imshow(powers, cmap="PuOr", norm=TwoSlopeNorm(0, -12, 6), aspect="auto")
     for (row, column), power in np.ndenumerate(powers):
         ax.text(
@@ -173,8 +180,8 @@ class FlowPicture:
         gradient, activation = self.axes
         _frame(gradient, "Gradient norm of each layer's weight", _GRADIENT_RANGE)
         _frame(activation, "Scale of what flows into each layer", _ACTIVATION_RANGE)
-        self._ghosts = [_line(ax, "ghost") for ax in self.axes]
-        self._lines = [_line(ax, "plain") for ax in self.axes]
+        self._ghosts = [marked_line(ax, "ghost") for ax in self.axes]
+        self._lines = [marked_line(ax, "plain") for ax in self.axes]
         gradient.legend([self._ghosts[0]], ["the setting before"], loc="lower right", frameon=False)
         self._kept = KeptFigure(gradient.figure, self._ghosts + self._lines)
 
@@ -185,7 +192,7 @@ class FlowPicture:
         measured = ((_gradient, _GRADIENT_RANGE), (_activation, _ACTIVATION_RANGE))
         for lines, source in ((self._lines, record), (self._ghosts, before)):
             for line, (of, powers) in zip(lines, measured, strict=True):
-                values = [_power(of(layer), powers) for layer in source.layers] if source else []
+                values = [log_power(of(layer), powers) for layer in source.layers] if source else []
                 line.set_data(range(1, len(values) + 1), values)
         for line in self._lines:
             line.set_color(COLOURS[colour])
@@ -200,10 +207,6 @@ def _activation(layer: LayerSignal) -> float:
     return layer.activation_scale
 
 
-def _line(ax: Axes, colour: str) -> Line2D:
-    return ax.plot([], [], marker="o", markersize=3.5, linewidth=1.6, color=COLOURS[colour])[0]
-
-
 def _lines(
     ax: Axes,
     records: Mapping[str, Signals],
@@ -215,8 +218,8 @@ def _lines(
     said = []
     for (name, record), colour in zip(records.items(), cycle(colours), strict=False):
         values = [of(layer) for layer in record.layers]
-        line = _line(ax, colour)
-        line.set_data(range(1, len(values) + 1), [_power(v, powers) for v in values])
+        line = marked_line(ax, colour)
+        line.set_data(range(1, len(values) + 1), [log_power(v, powers) for v in values])
         line.set_label(name)
         said.append(
             f"{name}: {scientific(values[0])} at the first, {scientific(values[-1])} at the last"
@@ -232,27 +235,8 @@ def _frame(ax: Axes, title: str, powers: tuple[int, int]) -> None:
     ax.set_xlabel("layer (1 is next to the image)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlim(0, _LAST_LAYER + 1)
-    _powers_of_ten(ax, powers)
-
-
-def _powers_of_ten(ax: Axes, powers: tuple[int, int]) -> None:
-    """A logarithmic axis. What lies beyond its ends, 0 and infinity too, is drawn at the ends."""
-    low, high = powers
-    step = 6 if high - low > 12 else 3
-    ticks = range(low + step, high + 1, step)
-    ax.set_ylim(low - 0.5, high + 0.5)
-    names = [f"$10^{{{t}}}$" if t else "1" for t in ticks]
-    ax.set_yticks([low, *ticks], [f"$\\leq 10^{{{low}}}$", *names])
-    ax.grid(axis="y", color="#E3E7EA")
+    log_axis(ax, powers)
 
 
 def _range(values: Iterable[float]) -> tuple[int, int]:
     return _CLOSER_RANGE if min(values, default=1.0) > 1e-6 else _GRADIENT_RANGE
-
-
-def _power(value: float, powers: tuple[int, int]) -> float:
-    """The power of ten of `value`, kept within the axis."""
-    low, high = powers
-    if math.isnan(value) or value >= 10.0**high:
-        return high
-    return max(math.log10(value), low) if value > 0 else low

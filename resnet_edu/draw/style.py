@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
@@ -11,6 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 # The palette of Okabe and Ito, which people with the common forms of colour blindness can tell apart.
@@ -108,6 +110,30 @@ def show(ax: Axes | Iterable[Axes]) -> Picture:
     first = ax if isinstance(ax, Axes) else next(iter(ax))
     sentences = (a.get_label() for a in first.figure.axes)
     return Picture(first.figure, " ".join(s for s in sentences if s))
+
+
+def marked_line(ax: Axes, colour: str) -> Line2D:
+    """A line with marks, still without points."""
+    return ax.plot([], [], marker="o", markersize=3.5, linewidth=1.6, color=COLOURS[colour])[0]
+
+
+def log_axis(ax: Axes, powers: tuple[int, int]) -> None:
+    """A logarithmic axis. What lies beyond its ends, 0 and infinity too, is drawn at the ends."""
+    low, high = powers
+    step = 6 if high - low > 12 else 3
+    ticks = range(low + step, high + 1, step)
+    ax.set_ylim(low - 0.5, high + 0.5)
+    names = [f"$10^{{{t}}}$" if t else "1" for t in ticks]
+    ax.set_yticks([low, *ticks], [f"$\\leq 10^{{{low}}}$", *names])
+    ax.grid(axis="y", color="#E3E7EA")
+
+
+def log_power(value: float, powers: tuple[int, int]) -> float:
+    """The power of ten of `value`, kept within the axis."""
+    low, high = powers
+    if math.isnan(value) or value >= 10.0**high:
+        return high
+    return max(math.log10(value), low) if value > 0 else low
 
 
 def scientific(value: float) -> str:

@@ -4,6 +4,8 @@
 `anatomy`        shape, parameters, multiply-adds and receptive field of every layer
 `signals`        how large the activations and the gradients are, layer by layer
 `gradient_flow`  the same for a network of given depth, activation, initialisation, ...
+`lesions`        what a network answers with one block removed; `without_block`, `shuffled` make such a copy
+`shortcut_signal`  signal and gradient at every block, for each kind of shortcut
 
 No function changes the model it is given: weights, gradients, running statistics, modes and hooks are
 afterwards what they were, also when an error is raised.
@@ -20,6 +22,15 @@ from resnet_edu.measure.flow import (
     flow_network,
     gradient_flow,
 )
+from resnet_edu.measure.lesions import Lesions, block_names, lesions, shuffled, without_block
+from resnet_edu.measure.shortcuts import (
+    SHORTCUTS,
+    BlockSignal,
+    ShortcutSetting,
+    ShortcutSignal,
+    shortcut_network,
+    shortcut_signal,
+)
 from resnet_edu.measure.signals import LayerSignal, Signals, signals
 
 __all__ = [
@@ -28,15 +39,26 @@ __all__ = [
     "INITIALISATIONS",
     "KERNELS",
     "NORMALISATIONS",
+    "SHORTCUTS",
     "Anatomy",
+    "BlockSignal",
     "Convolution",
     "FlowSetting",
     "Layer",
     "LayerSignal",
+    "Lesions",
+    "ShortcutSetting",
+    "ShortcutSignal",
     "Signals",
     "anatomy",
+    "block_names",
     "convolve",
     "flow_network",
     "gradient_flow",
+    "lesions",
+    "shortcut_network",
+    "shortcut_signal",
+    "shuffled",
     "signals",
+    "without_block",
 ]

@@ -3,14 +3,18 @@
 from resnet_edu.widgets.convolution import ConvolutionExplorer
 from resnet_edu.widgets.explorer import Explorer, View
 from resnet_edu.widgets.gradient_flow import GradientFlowExplorer
+from resnet_edu.widgets.lesions import LesionExplorer
 from resnet_edu.widgets.lesson import Prediction, Question, progress
+from resnet_edu.widgets.shortcuts import ShortcutExplorer
 
 __all__ = [
     "ConvolutionExplorer",
     "Explorer",
     "GradientFlowExplorer",
+    "LesionExplorer",
     "Prediction",
     "Question",
+    "ShortcutExplorer",
     "View",
     "progress",
 ]
