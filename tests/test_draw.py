@@ -28,6 +28,7 @@ from resnet_edu.measure import (
     gradient_flow,
 )
 from resnet_edu.networks import cifar_resnet, resnet50
+from resnet_edu.training import History
 
 
 def record(gradients=(1e-3, 0.1, 10.0), activations=(1.0, 0.5, 2.0), loss=2.3):
@@ -52,6 +53,10 @@ def rgb(colour):
     return mpl_colors.to_rgb(colour)
 
 
+RUNS = {
+    "plain-8": [History(4, (1.0,) * 4, (0.1, 0.2, 0.3, 0.4)), History(4, (1.0,) * 4, (0.3,) * 4)],
+    "ResNet-8": [History(4, (1.0,) * 4, (0.5,) * 4), History(4, (1.0,) * 4, (0.9,) * 4)],
+}
 PICTURES = {
     "gradient_norms": lambda **kw: draw.gradient_norms({"plain": record()}, **kw),
     "activation_scales": lambda **kw: draw.activation_scales({"plain": record()}, **kw),
@@ -59,6 +64,8 @@ PICTURES = {
     "flow_grid": lambda **kw: draw.flow_grid({"He": {"8": 0.5}, "default": {"8": 1e-8}}, **kw),
     "bars": lambda **kw: draw.bars({"a": 1.0, "b": 2.0}, title="Cost", unit="pixels", **kw),
     "anatomy": lambda **kw: draw.anatomy(anatomy(cifar_resnet(8), 32), **kw),
+    "training_accuracy": lambda **kw: draw.training_accuracy(RUNS, **kw),
+    "validation_accuracy": lambda **kw: draw.validation_accuracy({"plain-8": [0.9, 0.8]}, **kw),
 }
 ROWS_OF_PICTURES = {
     "images": lambda: draw.images({"a": np.zeros((4, 4)), "b": np.ones((3, 4, 4))}),
@@ -583,3 +590,46 @@ def test_the_anatomy_names_sizes_and_costs_of_each_part():
     widths = [box.get_width() for box in boxes]
     assert heights == sorted(heights, reverse=True), "the image shrinks"
     assert widths[:5] == sorted(widths[:5]), "the channels grow"
+
+
+# Training
+
+
+def test_a_training_curve_shows_the_middle_and_the_spread_of_the_runs():
+    ax = draw.training_accuracy(RUNS)
+    plain, residual = ax.lines
+    assert plain.get_label() == "plain-8"
+    assert plain.get_ydata() == pytest.approx([0.2, 0.225, 0.25, 0.275])
+    assert mpl_colors.same_color(plain.get_color(), draw.COLOURS["plain"])
+    assert mpl_colors.same_color(residual.get_color(), draw.COLOURS["residual"])
+    band = ax.collections[1].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((0.5, 0.9))
+    assert "ResNet-8 ends at 70% (50% to 90%)" in ax.get_label()
+
+
+def test_deeper_networks_of_a_kind_have_full_lines():
+    runs = RUNS["plain-8"]
+    ax = draw.training_accuracy({"plain-8": runs, "plain-20": runs, "plain-56": runs})
+    assert [line.get_linestyle() for line in ax.lines] == [":", "--", "-"]
+
+
+def test_a_point_of_a_curve_is_the_mean_of_the_last_five_steps():
+    assert draw.smoothed([1.0, 0.0, 0.5, 0.5, 0.5, 0.0]) == pytest.approx(
+        [1.0, 0.5, 0.5, 0.5, 0.5, 0.3]
+    )
+
+
+def test_validation_shows_each_run_and_the_middle_one():
+    ax = draw.validation_accuracy({"plain-8": [0.5, 0.9, 0.8], "ResNet-8": [1.0, 0.9, 0.9]})
+    assert list(ax.lines[0].get_xdata()) == [0.5, 0.9, 0.8]
+    assert [text.get_text() for text in ax.texts] == ["80%", "90%"]
+    assert "plain-8 80% (50% to 90%)" in ax.get_label()
+
+
+def test_the_race_picture_forgets_the_race_before():
+    picture = draw.RacePicture(3, 4)
+    empty = picture.update({})
+    full = picture.update({name: runs[0] for name, runs in RUNS.items()})
+    assert full != empty
+    assert "plain-8 25%, ResNet-8 50%" in picture.axes.get_label()
+    assert picture.update({}) == empty

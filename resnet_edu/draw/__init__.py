@@ -19,6 +19,7 @@ from resnet_edu.draw.lesions import LesionPicture, lesion_reading
 from resnet_edu.draw.network import anatomy
 from resnet_edu.draw.shortcuts import ShortcutPicture, shortcut_reading
 from resnet_edu.draw.style import COLOURS, Picture, axes, png, scientific, show
+from resnet_edu.draw.training import RacePicture, smoothed, training_accuracy, validation_accuracy
 
 __all__ = [
     "COLOURS",
@@ -26,6 +27,7 @@ __all__ = [
     "FlowPicture",
     "LesionPicture",
     "Picture",
+    "RacePicture",
     "ShortcutPicture",
     "activation_scales",
     "anatomy",
@@ -43,4 +45,7 @@ __all__ = [
     "scientific",
     "shortcut_reading",
     "show",
+    "smoothed",
+    "training_accuracy",
+    "validation_accuracy",
 ]

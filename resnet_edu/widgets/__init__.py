@@ -5,10 +5,12 @@ from resnet_edu.widgets.explorer import Explorer, View
 from resnet_edu.widgets.gradient_flow import GradientFlowExplorer
 from resnet_edu.widgets.lesions import LesionExplorer
 from resnet_edu.widgets.lesson import Prediction, Question, progress
+from resnet_edu.widgets.race import DegradationRace
 from resnet_edu.widgets.shortcuts import ShortcutExplorer
 
 __all__ = [
     "ConvolutionExplorer",
+    "DegradationRace",
     "Explorer",
     "GradientFlowExplorer",
     "LesionExplorer",

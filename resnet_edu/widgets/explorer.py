@@ -33,11 +33,55 @@ class _Picture(widgets.Image):
     description = traitlets.Unicode("").tag(sync=True)
 
 
-class Explorer(widgets.VBox):
+class Shown(widgets.VBox):
+    """Controls, and below them one picture and one sentence; an error is shown between the two.
+
+    Readers who run nothing see the first picture.
+    """
+
+    def __init__(self, controls: widgets.Widget, width: int) -> None:
+        self._picture = _Picture(
+            format="png", layout=widgets.Layout(width=f"{width}px", max_width="100%", height="auto")
+        )
+        self._reading = widgets.HTML()
+        self._error = widgets.HTML()
+        super().__init__(
+            [controls, self._error, self._picture, self._reading],
+            layout=widgets.Layout(align_items="flex-start", width="100%"),
+        )
+
+    def _show(self, view: View) -> None:
+        with self._picture.hold_sync():  # one message: the page draws the picture once
+            self._picture.tooltip = view.alt
+            self._picture.value = view.png
+        self._reading.value = f'<div role="status" style="max-width: 900px">{view.reading}</div>'
+
+    def _show_first(self, view: View) -> None:
+        self._show(view)
+        self._first = view
+
+    def _say(self, error: Exception | None) -> None:
+        self._error.value = (
+            (
+                '<div role="alert" style="border-left: 4px solid #D55E00; padding: 4px 10px">'
+                f"<b>This setting does not work.</b> {html.escape(str(error))}</div>"
+            )
+            if error
+            else ""
+        )
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle = super()._repr_mimebundle_(**options) or {}
+        bundle["image/png"] = base64.b64encode(self._first.png).decode()
+        bundle["text/plain"] = f"({type(self).__name__}: run the notebook to move it)"
+        return bundle, {"image/png": {"alt": self._first.alt}}
+
+
+class Explorer(Shown):
     """Controls and a picture that follows them. A subclass writes `view`.
 
     `controls` maps a label to a widget with a `value`. An error in `view` is shown to the learner below
-    the controls, and the picture before it stays. Readers who run nothing see the first picture.
+    the controls, and the picture before it stays.
     """
 
     def __init__(self, controls: dict[str, widgets.DOMWidget], width: int) -> None:
@@ -47,23 +91,9 @@ class Explorer(widgets.VBox):
             control.layout = widgets.Layout(width="330px")
             control.observe(self._follow, "value")
         self._controls = controls
-        self._picture = _Picture(
-            format="png", layout=widgets.Layout(width=f"{width}px", max_width="100%", height="auto")
-        )
-        self._reading = widgets.HTML()
-        self._error = widgets.HTML()
         row = widgets.Layout(flex_flow="row wrap", width="100%")
-        super().__init__(
-            [
-                widgets.Box(list(controls.values()), layout=row),
-                self._error,
-                self._picture,
-                self._reading,
-            ],
-            layout=widgets.Layout(align_items="flex-start", width="100%"),
-        )
-        self._show(self.view(**self._values()))  # an error here is the caller's: it is raised
-        self._first = self._picture.value, self._picture.tooltip
+        super().__init__(widgets.Box(list(controls.values()), layout=row), width)
+        self._show_first(self.view(**self._values()))  # an error here is the caller's: it is raised
 
     def view(self, **values: Any) -> View:
         """Measure and draw for these values of the controls, by label."""
@@ -73,26 +103,10 @@ class Explorer(widgets.VBox):
         try:
             view = self.view(**self._values())
         except Exception as error:  # shown here, for in a callback it would show nowhere
-            self._error.value = (
-                '<div role="alert" style="border-left: 4px solid #D55E00; padding: 4px 10px">'
-                f"<b>This setting does not work.</b> {html.escape(str(error))}</div>"
-            )
+            self._say(error)
             return
-        self._error.value = ""
+        self._say(None)
         self._show(view)
 
     def _values(self) -> dict[str, Any]:
         return {label: control.value for label, control in self._controls.items()}
-
-    def _show(self, view: View) -> None:
-        with self._picture.hold_sync():  # one message: the page draws the picture once
-            self._picture.tooltip = view.alt
-            self._picture.value = view.png
-        self._reading.value = f'<div role="status" style="max-width: 900px">{view.reading}</div>'
-
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle = super()._repr_mimebundle_(**options) or {}
-        png, alt = self._first
-        bundle["image/png"] = base64.b64encode(png).decode()
-        bundle["text/plain"] = f"({type(self).__name__}: run the notebook to move it)"
-        return bundle, {"image/png": {"alt": alt}}
