@@ -633,3 +633,10 @@ def test_the_race_picture_forgets_the_race_before():
     assert full != empty
     assert "plain-8 25%, ResNet-8 50%" in picture.axes.get_label()
     assert picture.update({}) == empty
+
+
+def test_a_prediction_stands_at_the_end_of_the_training():
+    ax = draw.training_accuracy(RUNS, predicted={"plain-8": 75, "ResNet-8": None})
+    diamond = line(ax, "your prediction")
+    assert (list(diamond.get_xdata()), list(diamond.get_ydata())) == ([4], [0.75])
+    assert "predicted for plain-8: 75%" in ax.get_label()

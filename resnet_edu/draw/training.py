@@ -25,7 +25,7 @@ def training_accuracy(
     histories: Mapping[str, Sequence[History]],
     *,
     colours: Mapping[str, str] | None = None,
-    title: str = "Training accuracy",
+    predicted: Mapping[str, float | None] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Accuracy of the training batches against the step: the median over runs, and their whole spread.
@@ -33,11 +33,13 @@ def training_accuracy(
     `histories` maps a network's name to one History for each run; all runs of a network are equally long.
     `colours` maps a name to one of COLOURS; without it, names with "ResNet" are residual, others plain.
     Of the networks of one colour the last has a full line, those before it are dashed or dotted.
+    `predicted` maps names to a prediction of the last accuracy, in percent, or None.
     """
     if colours is None:
         colours = {name: _colour(name) for name in histories}
     ax = ax or axes(width=7.5, height=3.8)[0]
-    _frame(ax, title, max(len(runs[0].accuracies) for runs in histories.values()))
+    steps_shown = max(len(runs[0].accuracies) for runs in histories.values())
+    _frame(ax, "Training accuracy", steps_shown)
     said = []
     for name, dashes in _dashes(colours).items():
         colour = COLOURS[colours[name]]
@@ -47,9 +49,14 @@ def training_accuracy(
         ax.plot(steps, middle, color=colour, linestyle=dashes, linewidth=2, label=name)
         ends = f"{curves[:, -1].min():.0%} to {curves[:, -1].max():.0%}"
         said.append(f"{name} ends at {middle[-1]:.0%} ({ends})")
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    guesses = {name: guess for name, guess in (predicted or {}).items() if guess is not None}
+    _diamonds(ax, guesses, steps_shown)
+    said += [f"predicted for {name}: {guess:.0f}%" for name, guess in guesses.items()]
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
     runs = len(next(iter(histories.values())))
-    ax.set_label(f"{title} against the step, median and spread of {runs} runs. {'; '.join(said)}.")
+    ax.set_label(
+        f"Training accuracy against the step, median and spread of {runs} runs. {'; '.join(said)}."
+    )
     return ax
 
 
@@ -116,13 +123,23 @@ class RacePicture:
             )
             for lane in range(lanes)
         ]
-        self._kept = KeptFigure(figure, [*self._lines, *self._names])
+        self._hint = self.axes.text(
+            0.5,
+            0.5,
+            "The curves grow here after Start",
+            transform=self.axes.transAxes,
+            ha="center",
+            color=COLOURS["neutral"],
+            fontsize=12,
+        )
+        self._kept = KeptFigure(figure, [*self._lines, *self._names, self._hint])
 
     def update(self, histories: Mapping[str, History]) -> bytes:
         """Draw the networks' histories so far; give the picture as a PNG file."""
         for line, text in zip(self._lines, self._names, strict=True):
             line.set_data([], [])
             text.set_text("")
+        self._hint.set_alpha(0 if histories else 1)
         dashes = _dashes({name: _colour(name) for name in histories})
         said = []
         for (name, history), line, text in zip(
@@ -139,6 +156,14 @@ class RacePicture:
             f"Training accuracy against the step: {', '.join(said) or 'nothing yet'}."
         )
         return self._kept.png()
+
+
+def _diamonds(ax: Axes, guesses: Mapping[str, float], step: int) -> None:
+    style = {"color": COLOURS["prediction"], "clip_on": False, "zorder": 5}
+    for number, (name, guess) in enumerate(guesses.items()):
+        label = None if number else "your prediction"
+        ax.plot(step, guess / 100, "D", markersize=8, markerfacecolor="white", label=label, **style)
+        ax.text(step * 0.98, guess / 100, name, ha="right", va="center", **style)
 
 
 def _frame(ax: Axes, title: str, steps: int) -> None:
