@@ -12,17 +12,22 @@ from resnet_edu.checks.sheet01 import (
     receptive_field,
 )
 from resnet_edu.checks.sheet02 import gradient_norms, he_init_, plain_block
+from resnet_edu.checks.sheet03 import accuracy, deepen_by_identity, plain_network, train_step
 from resnet_edu.checks.verdict import CheckNotPassed, Verdict
 
 __all__ = [
     "CheckNotPassed",
     "Verdict",
+    "accuracy",
     "batch_norm",
     "conv_block",
     "conv_output_size",
     "conv_parameters",
+    "deepen_by_identity",
     "gradient_norms",
     "he_init_",
     "plain_block",
+    "plain_network",
     "receptive_field",
+    "train_step",
 ]

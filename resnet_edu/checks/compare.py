@@ -7,6 +7,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -144,3 +145,14 @@ def wrong_type(value: Any, expected: str) -> Wrong:
             evidence,
         )
     return Wrong("wrong-type", "What your code gives back is of the wrong type.", evidence)
+
+
+def see_float(label: str, value: Any, see: See) -> None:
+    """Note a returned number and its type: numbers of any kind count as floats, tensors do not."""
+    kind = type(value)
+    if value is None:
+        raise wrong_type(value, "a float")
+    is_number = issubclass(kind, Real) and kind is not bool
+    see(f"type of {label}", "float" if is_number else kind.__name__)
+    if is_number or (issubclass(kind, Tensor) and value.numel() == 1):
+        see(label, float(value))
