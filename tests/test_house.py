@@ -28,7 +28,7 @@ FLOORS = {
     "transfer": ({"networks", "training"}, {"torch"}),
     "draw": ({"measure"}, {"PIL", "matplotlib", "numpy"}),
     "widgets": (
-        {"measure", "training", "transfer", "draw"},
+        {"networks", "measure", "training", "transfer", "draw"},
         {"IPython", "ipywidgets", "torch", "traitlets"},
     ),
     "checks": ({"blocks", "networks", "measure"}, {"numpy", "torch"}),

@@ -13,12 +13,20 @@ from resnet_edu.checks.sheet01 import (
 )
 from resnet_edu.checks.sheet02 import gradient_norms, he_init_, plain_block
 from resnet_edu.checks.sheet03 import accuracy, deepen_by_identity, plain_network, train_step
+from resnet_edu.checks.sheet04 import (
+    basic_block,
+    identity_shortcut,
+    pre_activation_block,
+    without_block,
+    zero_init_residual_,
+)
 from resnet_edu.checks.verdict import CheckNotPassed, Verdict
 
 __all__ = [
     "CheckNotPassed",
     "Verdict",
     "accuracy",
+    "basic_block",
     "batch_norm",
     "conv_block",
     "conv_output_size",
@@ -26,8 +34,12 @@ __all__ = [
     "deepen_by_identity",
     "gradient_norms",
     "he_init_",
+    "identity_shortcut",
     "plain_block",
     "plain_network",
+    "pre_activation_block",
     "receptive_field",
     "train_step",
+    "without_block",
+    "zero_init_residual_",
 ]

@@ -1,0 +1,279 @@
+"""Task 4.1: the residual block of two 3x3 convolutions."""
+
+# ruff: noqa: ARG005 - a wrong version takes all arguments, and may well ignore some
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_edu.blocks import BasicBlock, conv1x1, conv3x3
+from resnet_edu.checks.block import BlockCase, block_cases, observe_block, variant
+from resnet_edu.checks.check import Answer, Check, Mistake
+from resnet_edu.checks.compare import See
+from resnet_edu.checks.guard import Wrong
+
+NO_SHORTCUT = "Your block does not add its input: it is a plain block. Where is the `+`?"
+
+
+class _Reference(BasicBlock):
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__(in_channels, out_channels, stride)
+
+
+def _branch(block: BasicBlock, x: Tensor) -> Tensor:
+    return block.bn2(block.conv2(F.relu(block.bn1(block.conv1(x)))))
+
+
+def _version(forward: Callable[[Any, Tensor], Tensor] | None = None, **modules: Any) -> Answer:
+    return variant(_Reference, forward, **modules)
+
+
+def _options(**options: Any) -> list[Answer]:
+    """The first, the second or both 3x3 convolutions with other options."""
+    options = {"padding": 1, "bias": False} | options
+    first = {"conv1": lambda i, o, s=1: nn.Conv2d(i, o, 3, s, **options)}
+    second = {"conv2": lambda i, o, s=1: nn.Conv2d(o, o, 3, **options)}
+    return [_version(**changed) for changed in (first, second, first | second)]
+
+
+def _projection(i: int, o: int, s: int = 1) -> nn.Module:
+    return nn.Sequential(conv1x1(i, o, s), nn.BatchNorm2d(o))
+
+
+def _projection_3x3(i: int, o: int, s: int = 1) -> nn.Module:
+    if i == o and s == 1:
+        return nn.Identity()
+    return nn.Sequential(conv3x3(i, o, s), nn.BatchNorm2d(o))
+
+
+def _projection_with_bias(i: int, o: int, s: int = 1) -> nn.Module:
+    if i == o and s == 1:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(i, o, 1, s), nn.BatchNorm2d(o))
+
+
+def _projection_with_relu(i: int, o: int, s: int = 1) -> nn.Module:
+    if i == o and s == 1:
+        return nn.Identity()
+    return nn.Sequential(conv1x1(i, o, s), nn.BatchNorm2d(o), nn.ReLU())
+
+
+def _relu_of_x(block: BasicBlock, x: Tensor) -> Tensor:
+    return F.relu(_branch(block, x) + block.downsample(F.relu(x)))
+
+
+def _from_the_middle(block: BasicBlock, x: Tensor) -> Tensor:
+    out = F.relu(block.bn1(block.conv1(x)))
+    return F.relu(block.bn2(block.conv2(out)) + out)
+
+
+def _observe(answer: Answer, case: BlockCase, see: See) -> None:
+    arguments, _ = case
+    block = answer(*arguments)
+    if isinstance(block, nn.Module):
+        _require_projection(answer, block, arguments)
+    observe_block(_Reference, answer, case, see)
+
+
+def _require_projection(answer: Answer, block: nn.Module, arguments: tuple[int, ...]) -> None:
+    """Say what is wrong with the shortcut, rather than that its names are missing or its shapes differ."""
+    i, o, stride = (*arguments, 1)[:3]
+    if i == o and stride == 1:
+        return
+    kinds = [type(m) for m in _downsample(block).modules()]
+    has_bn = any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds)
+    has_conv = any(issubclass(kind, nn.modules.conv._ConvNd) for kind in kinds)
+    rows = (("Looked at", f"downsample where {i} channels become {o}, at stride {stride}"),)
+    if has_conv and not has_bn:
+        raise Wrong(
+            "projection-without-batch-norm",
+            "The 1x1 convolution of the shortcut has no batch norm after it. The paper has one after every "
+            "convolution, and published weights bring its numbers.",
+            (*rows, ("Expected", "a convolution and a batch norm"), ("Got", "a convolution")),
+        )
+    if has_conv:
+        return
+    rows += (("Expected", "a 1x1 convolution and a batch norm"), ("Got", "no projection"))
+    if _projects(answer, 4, 8, 2) and _projects(answer, 4, 4, 2):
+        raise Wrong(
+            "projection-only-with-stride",
+            "There is a projection only where the stride is not 1. It is needed too where the channels "
+            "alone change.",
+            rows,
+        )
+    if _projects(answer, 4, 8, 2) and _projects(answer, 4, 8, 1):
+        raise Wrong(
+            "projection-only-with-channels",
+            "There is a projection only where the channels change. It is needed too where the stride "
+            "alone makes the image smaller.",
+            rows,
+        )
+    if _projects(answer, 4, 8, 2):
+        raise Wrong(
+            "projection-only-with-both",
+            "There is a projection only where channels and stride both change. One of them is enough: "
+            "then x no longer fits the branch.",
+            rows,
+        )
+    if not _adds_its_input(answer):
+        raise Wrong("no-shortcut", NO_SHORTCUT, rows)
+    raise Wrong(
+        "no-projection",
+        "Where the block changes the shape, x cannot be added as it is. A 1x1 convolution with the "
+        "block's stride, and a batch norm, make it fit; their name is `downsample`.",
+        rows,
+    )
+
+
+def _downsample(block: nn.Module) -> nn.Module:
+    found = getattr(block, "downsample", None)
+    return found if isinstance(found, nn.Module) else nn.Identity()
+
+
+def _projects(answer: Answer, *arguments: int) -> bool:
+    with torch.no_grad():
+        return any(True for _ in _downsample(answer(*arguments)).parameters())
+
+
+@torch.no_grad()
+def _adds_its_input(answer: Answer) -> bool:
+    """Whether anything gets through where all weights of the branch are zero."""
+    block = answer(4, 4).eval()
+    for value in block.state_dict().values():
+        value.zero_()
+    return bool(block(torch.ones(1, 4, 3, 3)).any())
+
+
+basic_block = Check(
+    signature="BasicBlock(in_channels, out_channels, stride=1)",
+    reference=_Reference,
+    observe=_observe,
+    cases={
+        text.replace("Reference(", "BasicBlock("): case
+        for text, case in block_cases(
+            _Reference,
+            ((4, 4), (2, 4, 7, 6)),
+            ((4, 8, 2), (3, 4, 9, 7)),
+            ((3, 8), (2, 3, 6, 5)),
+            ((6, 6, 2), (2, 6, 8, 8)),
+            ((6, 4, 1), (1, 6, 6, 6)),
+        ).items()
+    },
+    mistakes=(
+        Mistake(
+            "no-shortcut",
+            NO_SHORTCUT,
+            [_version(lambda b, x: F.relu(_branch(b, x)))],
+        ),
+        Mistake(
+            "no-last-relu",
+            "Negative numbers come out: there is no ReLU after the addition.",
+            [_version(lambda b, x: _branch(b, x) + b.downsample(x))],
+        ),
+        Mistake(
+            "relu-before-addition",
+            "The ReLU comes before the addition. Then the branch can only add, never take away. In this "
+            "block the sum goes through the ReLU.",
+            [_version(lambda b, x: F.relu(_branch(b, x)) + b.downsample(x))],
+        ),
+        Mistake(
+            "relu-before-and-after",
+            "There is a ReLU on the branch's end as well as after the addition. Then the branch can only "
+            "add, never take away.",
+            [_version(lambda b, x: F.relu(F.relu(_branch(b, x)) + b.downsample(x)))],
+        ),
+        Mistake(
+            "no-first-relu",
+            "There is no ReLU between the two convolutions. Two convolutions with nothing bent between "
+            "them can do no more than one.",
+            [_version(lambda b, x: F.relu(b.bn2(b.conv2(b.bn1(b.conv1(x)))) + b.downsample(x)))],
+        ),
+        Mistake(
+            "batch-norm-after-addition",
+            "The second batch norm comes after the addition. So the shortcut is no longer free: what it "
+            "carries is normalised in each block.",
+            [
+                _version(
+                    lambda b, x: F.relu(b.bn2(b.conv2(F.relu(b.bn1(b.conv1(x)))) + b.downsample(x)))
+                )
+            ],
+        ),
+        Mistake(
+            "relu-on-shortcut",
+            "There is a ReLU on the shortcut. What x holds below zero is lost there.",
+            [_version(_relu_of_x), _version(downsample=_projection_with_relu)],
+        ),
+        Mistake(
+            "shortcut-from-the-middle",
+            "You add what is left of x after the first convolution. The shortcut carries the block's "
+            "input.",
+            [_version(_from_the_middle)],
+        ),
+        Mistake(
+            "added-twice",
+            "The shortcut is added twice.",
+            [_version(lambda b, x: F.relu(_branch(b, x) + 2 * b.downsample(x)))],
+        ),
+        Mistake(
+            "subtracted",
+            "The shortcut is subtracted.",
+            [_version(lambda b, x: F.relu(_branch(b, x) - b.downsample(x)))],
+        ),
+        Mistake(
+            "projection-always",
+            "There is a projection also where the shape stays. There the shortcut is to be the identity: "
+            "it costs nothing and carries everything.",
+            [_version(downsample=_projection)],
+        ),
+        Mistake(
+            "projection-3x3",
+            "The projection has 3x3 kernels. 1x1 is enough to change the shape, and published weights "
+            "have it.",
+            [_version(downsample=_projection_3x3)],
+        ),
+        Mistake(
+            "stride-on-second-convolution",
+            "The stride is on the second convolution. The sizes come out the same, the numbers do not: "
+            "the block takes its big step first.",
+            [
+                _version(
+                    conv1=lambda i, o, s=1: conv3x3(i, o), conv2=lambda i, o, s=1: conv3x3(o, o, s)
+                )
+            ],
+        ),
+        Mistake(
+            "bias",
+            "A convolution has a bias. The batch norm after it takes the mean away, and any bias with "
+            "it.",
+            [*_options(bias=True), _version(downsample=_projection_with_bias)],
+        ),
+        Mistake(
+            "no-padding",
+            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side.",
+            _options(padding=0),
+        ),
+        Mistake(
+            "one-batch-norm-twice",
+            "`forward` uses one batch norm twice. Each convolution needs a batch norm of its own.",
+            [
+                _version(
+                    lambda b, x: F.relu(b.bn1(b.conv2(F.relu(b.bn1(b.conv1(x))))) + b.downsample(x))
+                )
+            ],
+        ),
+        Mistake(
+            "batch-norm-unused",
+            "A batch norm is made but not used in `forward`.",
+            [
+                _version(lambda b, x: F.relu(b.conv2(F.relu(b.bn1(b.conv1(x)))) + b.downsample(x))),
+                _version(lambda b, x: F.relu(b.bn2(b.conv2(F.relu(b.conv1(x)))) + b.downsample(x))),
+                _version(lambda b, x: F.relu(b.conv2(F.relu(b.conv1(x))) + b.downsample(x))),
+            ],
+        ),
+    ),
+)

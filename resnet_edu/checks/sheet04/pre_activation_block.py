@@ -1,0 +1,152 @@
+"""Task 4.5: the residual block with batch norm and ReLU before the convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_edu.blocks import conv3x3
+from resnet_edu.checks.block import block_cases, observe_block, variant
+from resnet_edu.checks.check import Answer, Check, Mistake
+
+
+class _PreActivationBlock(nn.Module):
+    """He et al. 2016, figure 1 (b): batch norm, ReLU, convolution, twice; then the addition alone."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv1 = conv3x3(channels, channels)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv2 = conv3x3(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + _branch(self, x)
+
+
+def _branch(block: _PreActivationBlock, x: Tensor) -> Tensor:
+    out = block.conv1(F.relu(block.bn1(x)))
+    return block.conv2(F.relu(block.bn2(out)))
+
+
+def _after(block: _PreActivationBlock, x: Tensor) -> Tensor:
+    """The branch with batch norm and ReLU after the convolutions, as in 2015."""
+    return block.bn2(block.conv2(F.relu(block.bn1(block.conv1(x)))))
+
+
+def _version(forward: Callable[[Any, Tensor], Tensor] | None = None, **modules: Any) -> Answer:
+    return variant(_PreActivationBlock, forward, **modules)
+
+
+def _from_the_activation(block: _PreActivationBlock, x: Tensor) -> Tensor:
+    x = F.relu(block.bn1(x))
+    return x + block.conv2(F.relu(block.bn2(block.conv1(x))))
+
+
+def _one_batch_norm(block: _PreActivationBlock, x: Tensor) -> Tensor:
+    return x + block.conv2(F.relu(block.bn1(block.conv1(F.relu(block.bn1(x))))))
+
+
+def _convolutions(**options: Any) -> list[Answer]:
+    def make(channels: int) -> nn.Module:
+        return nn.Conv2d(channels, channels, 3, **({"padding": 1, "bias": False} | options))
+
+    return [_version(conv1=make), _version(conv2=make), _version(conv1=make, conv2=make)]
+
+
+pre_activation_block = Check(
+    signature="PreActivationBlock(channels)",
+    reference=_PreActivationBlock,
+    observe=partial(observe_block, _PreActivationBlock),
+    cases=block_cases(
+        _PreActivationBlock, ((4,), (2, 4, 7, 6)), ((6,), (3, 6, 5, 5)), ((3,), (1, 3, 8, 9))
+    ),
+    mistakes=(
+        Mistake(
+            "relu-after-addition",
+            "There is a ReLU after the addition. Here nothing may stand in the way from block to block: "
+            "the sum goes out as it is.",
+            [_version(lambda b, x: F.relu(x + _branch(b, x)))],
+        ),
+        Mistake(
+            "post-activation",
+            "This is the block of 2015: batch norm and ReLU come after the convolutions. Here they come "
+            "before.",
+            [
+                _version(lambda b, x: F.relu(x + _after(b, x))),
+                _version(lambda b, x: x + _after(b, x)),
+                _version(lambda b, x: x + F.relu(_after(b, x))),
+            ],
+        ),
+        Mistake(
+            "no-shortcut",
+            "Your block does not add its input. Where is the `+`?",
+            [_version(_branch)],
+        ),
+        Mistake(
+            "shortcut-from-the-activation",
+            "You add what comes out of the first batch norm and ReLU. The shortcut carries the block's "
+            "input, untouched.",
+            [_version(_from_the_activation)],
+        ),
+        Mistake(
+            "no-first-relu",
+            "The ReLU before the first convolution is missing.",
+            [_version(lambda b, x: x + b.conv2(F.relu(b.bn2(b.conv1(b.bn1(x))))))],
+        ),
+        Mistake(
+            "no-second-relu",
+            "The ReLU before the second convolution is missing.",
+            [_version(lambda b, x: x + b.conv2(b.bn2(b.conv1(F.relu(b.bn1(x))))))],
+        ),
+        Mistake(
+            "no-relu",
+            "There is no ReLU in the block. Without one, two convolutions can do no more than one.",
+            [_version(lambda b, x: x + b.conv2(b.bn2(b.conv1(b.bn1(x)))))],
+        ),
+        Mistake(
+            "relu-before-batch-norm",
+            "A ReLU comes before its batch norm. The order is batch norm, ReLU, convolution.",
+            [
+                _version(lambda b, x: x + b.conv2(b.bn2(F.relu(b.conv1(b.bn1(F.relu(x))))))),
+                _version(lambda b, x: x + b.conv2(F.relu(b.bn2(b.conv1(b.bn1(F.relu(x))))))),
+                _version(lambda b, x: x + b.conv2(b.bn2(F.relu(b.conv1(F.relu(b.bn1(x))))))),
+            ],
+        ),
+        Mistake(
+            "relu-before-addition",
+            "There is a ReLU at the end of the branch. Then the branch can only add, never take away.",
+            [_version(lambda b, x: x + F.relu(_branch(b, x)))],
+        ),
+        Mistake(
+            "one-batch-norm-twice",
+            "`forward` uses one batch norm twice. What reaches the two is different, so each needs its "
+            "own.",
+            [_version(_one_batch_norm)],
+        ),
+        Mistake(
+            "batch-norms-swapped",
+            "The two batch norms have changed places in `forward`.",
+            [_version(lambda b, x: x + b.conv2(F.relu(b.bn1(b.conv1(F.relu(b.bn2(x)))))))],
+        ),
+        Mistake(
+            "one-convolution-twice",
+            "`forward` uses the first convolution twice.",
+            [_version(lambda b, x: x + b.conv1(F.relu(b.bn2(b.conv1(F.relu(b.bn1(x)))))))],
+        ),
+        Mistake(
+            "bias",
+            "A convolution has a bias. The task asks for none.",
+            _convolutions(bias=True),
+        ),
+        Mistake(
+            "no-padding",
+            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side.",
+            _convolutions(padding=0),
+        ),
+    ),
+)
