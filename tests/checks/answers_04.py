@@ -1,6 +1,6 @@
 """Answers to exercise sheet 04, as people write them."""
 
-# ruff: noqa: ARG001, N801 - wrong answers are wrong in this too
+# ruff: noqa: ARG001, ARG002, N801 - wrong answers are wrong in this too
 
 import copy
 

@@ -67,15 +67,13 @@ def _observe(answer: Answer, case: tuple[int, str], see: See) -> None:
     model, x = _network(depth).eval(), torch.randn(3, 3, 8, 8)
     before = copy.deepcopy(model.state_dict())
     try:
-        found = answer(model, name)
+        found, refused = answer(model, name), False
     except ValueError:
-        found = None
-    see(
-        "for a block that keeps the shape" if _removable(name) else "for this block",
-        "a ValueError" if found is None else "a network",
-    )
+        found, refused = None, True
+    label = "for a block that keeps the shape" if _removable(name) else "for this block"
+    see(label, "a ValueError" if refused else "a network")
     _require_unchanged(model, before)
-    if found is None or not _removable(name):
+    if refused or not _removable(name):
         return
     if not issubclass(type(found), nn.Module):
         raise wrong_type(found, "an nn.Module")
