@@ -65,6 +65,10 @@ PICTURES = {
     "bars": lambda **kw: draw.bars({"a": 1.0, "b": 2.0}, title="Cost", unit="pixels", **kw),
     "anatomy": lambda **kw: draw.anatomy(anatomy(cifar_resnet(8), 32), **kw),
     "training_accuracy": lambda **kw: draw.training_accuracy(RUNS, **kw),
+    "path_lengths": lambda **kw: draw.path_lengths((1, 2, 1), (1.0, 0.5, 0.1), **kw),
+    "autocorrelations": lambda **kw: draw.autocorrelations(
+        {"plain-8": [[1, 0.2], [1, 0.4]]}, colours={"plain-8": "plain"}, **kw
+    ),
     "validation_accuracy": lambda **kw: draw.validation_accuracy({"plain-8": [0.9, 0.8]}, **kw),
 }
 ROWS_OF_PICTURES = {
@@ -640,3 +644,22 @@ def test_a_prediction_stands_at_the_end_of_the_training():
     diamond = line(ax, "your prediction")
     assert (list(diamond.get_xdata()), list(diamond.get_ydata())) == ([4], [0.75])
     assert "predicted for plain-8: 75%" in ax.get_label()
+
+
+# Residual networks
+
+
+def test_path_lengths_are_shares_of_paths_and_of_gradient():
+    ax = draw.path_lengths((1, 2, 1), (1.0, 0.5, 0.0))
+    paths, gradient = ax.containers
+    assert [bar.get_height() for bar in paths] == [0.25, 0.5, 0.25]
+    assert [bar.get_height() for bar in gradient] == [0.5, 0.5, 0]
+    assert "1.0 branches on average" in ax.get_label()
+    assert "0.5 branches on average" in ax.get_label()
+
+
+def test_an_autocorrelation_shows_the_middle_run():
+    runs = [[1.0, 0.5], [1.0, 0.1], [1.0, 0.2]]
+    ax = draw.autocorrelations({"plain-8": runs}, colours={"plain-8": "plain"})
+    assert list(line(ax, "plain-8").get_ydata()) == [1.0, 0.2]
+    assert "plain-8: 0.20 from one point to the next" in ax.get_label()

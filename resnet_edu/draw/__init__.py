@@ -17,6 +17,7 @@ from resnet_edu.draw.flow import (
 from resnet_edu.draw.images import ConvolutionPicture, convolution, histograms, images
 from resnet_edu.draw.lesions import LesionPicture, lesion_reading
 from resnet_edu.draw.network import anatomy
+from resnet_edu.draw.residual import autocorrelations, path_lengths
 from resnet_edu.draw.shortcuts import ShortcutPicture, shortcut_reading
 from resnet_edu.draw.style import COLOURS, Picture, axes, png, scientific, show
 from resnet_edu.draw.training import RacePicture, smoothed, training_accuracy, validation_accuracy
@@ -31,6 +32,7 @@ __all__ = [
     "ShortcutPicture",
     "activation_scales",
     "anatomy",
+    "autocorrelations",
     "axes",
     "bars",
     "convolution",
@@ -40,6 +42,7 @@ __all__ = [
     "histograms",
     "images",
     "lesion_reading",
+    "path_lengths",
     "png",
     "ratios_by_depth",
     "scientific",

@@ -6,6 +6,8 @@
 `gradient_flow`  the same for a network of given depth, activation, initialisation, ...
 `lesions`        what a network answers with one block removed; `without_block`, `shuffled` make such a copy
 `shortcut_signal`  signal and gradient at every block, for each kind of shortcut
+`path_gradients`   how much gradient a path carries, by the number of branches that it passes
+`gradients_along_line`  the slope of each logit between two images; `autocorrelation` of it
 
 No function changes the model it is given: weights, gradients, running statistics, modes and hooks are
 afterwards what they were, also when an error is raised.
@@ -23,6 +25,8 @@ from resnet_edu.measure.flow import (
     gradient_flow,
 )
 from resnet_edu.measure.lesions import Lesions, block_names, lesions, shuffled, without_block
+from resnet_edu.measure.paths import path_counts, path_gradients
+from resnet_edu.measure.shattering import autocorrelation, gradients_along_line
 from resnet_edu.measure.shortcuts import (
     SHORTCUTS,
     BlockSignal,
@@ -51,11 +55,15 @@ __all__ = [
     "ShortcutSignal",
     "Signals",
     "anatomy",
+    "autocorrelation",
     "block_names",
     "convolve",
     "flow_network",
     "gradient_flow",
+    "gradients_along_line",
     "lesions",
+    "path_counts",
+    "path_gradients",
     "shortcut_network",
     "shortcut_signal",
     "shuffled",
