@@ -13,6 +13,7 @@
 
 # %%
 import copy
+from collections import OrderedDict
 from collections.abc import Iterable
 
 import torch
@@ -121,8 +122,9 @@ checks.accuracy(accuracy)
 # It has 6n + 2 layers. Another depth than 8, 14, 20, ... raises a `ValueError`.
 #
 # <details><summary>Hint 1</summary>
-# Write a class with <code>__init__</code> and <code>forward</code>, and let
-# <code>plain_network</code> make one. How many blocks does a stage have at depth 8?
+# Write a class with <code>__init__</code> and <code>forward</code> and let <code>plain_network</code>
+# make one, or give an <code>nn.Sequential</code> an <code>OrderedDict</code> of names and modules. How
+# many blocks does a stage have at depth 8?
 # </details>
 # <details><summary>Hint 2</summary>
 # A function that makes one stage from the channels that go in, those that come out, n and the
@@ -130,43 +132,35 @@ checks.accuracy(accuracy)
 # </details>
 # <details><summary>Hint 3</summary>
 # <code>(depth - 2) % 6</code> must be 0, and n is <code>(depth - 2) // 6</code>. The mean over height
-# and width is <code>x.mean((2, 3))</code>.
+# and width is <code>x.mean((2, 3))</code>, or <code>nn.AdaptiveAvgPool2d(1)</code> and a flatten.
 # </details>
 
 
 # %%
-### BEGIN SOLUTION
-def stage(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:
-    """So many blocks; the first one changes the shape."""
-    rest = [PlainBlock(out_channels, out_channels) for _ in range(blocks - 1)]
-    return nn.Sequential(PlainBlock(in_channels, out_channels, stride), *rest)
-
-
-class PlainNetwork(nn.Module):
-    """Images (N, 3, H, W) to logits (N, num_classes)."""
-
-    def __init__(self, blocks: int, num_classes: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = stage(16, 16, blocks, stride=1)
-        self.layer2 = stage(16, 32, blocks, stride=2)
-        self.layer3 = stage(32, 64, blocks, stride=2)
-        self.fc = nn.Linear(64, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return self.fc(x.mean((2, 3)))
-
-
-### END SOLUTION
 def plain_network(depth: int, num_classes: int = 10) -> nn.Module:
     """The plain network of `depth` 6n + 2 layers."""
     ### BEGIN SOLUTION
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"depth must be 8, 14, 20, ... (6n + 2), and was {depth}")
-    return PlainNetwork((depth - 2) // 6, num_classes)
+    n = (depth - 2) // 6
+
+    def stage(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+        rest = [PlainBlock(out_channels, out_channels) for _ in range(n - 1)]
+        return nn.Sequential(PlainBlock(in_channels, out_channels, stride), *rest)
+
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(3, 16, 3, padding=1, bias=False),
+            bn1=nn.BatchNorm2d(16),
+            relu=nn.ReLU(),
+            layer1=stage(16, 16, stride=1),
+            layer2=stage(16, 32, stride=2),
+            layer3=stage(32, 64, stride=2),
+            avgpool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            fc=nn.Linear(64, num_classes),
+        )
+    )
     ### END SOLUTION
 
 

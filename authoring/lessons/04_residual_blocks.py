@@ -28,6 +28,7 @@ from resnet_edu.measure import ShortcutSetting
 from resnet_edu.networks import CifarResNet, cifar_plain, cifar_resnet, zero_init_residual_
 from resnet_edu.training import Recipe
 
+# %%
 digits = data.digits("train", size=16)  # 1,500 images (3, 16, 16) with their classes
 unseen = data.digits("validation", size=16)  # 297 others
 
@@ -105,18 +106,23 @@ def train_forms(forms, depth=20):
 
 ablated, histories = train_forms(forms)
 
+
 # %%
-half_way, at_end = (
-    {
-        name: sorted(draw.smoothed(h.accuracies)[step] for h in runs)
+def accuracies_after(step):
+    """The accuracies after so many steps, sorted; the middle one of five is at place 2."""
+    return {
+        name: sorted(draw.smoothed(h.accuracies)[step - 1] for h in runs)
         for name, runs in histories.items()
     }
-    for step in (19, 39)
-)
+
+
+half_way, at_end = accuracies_after(20), accuracies_after(40)
 assert at_end["complete"][0] > 0.85
 assert at_end["no batch norm"][-1] < 0.3
 assert at_end["no shortcut"][2] < 0.8
 assert half_way["ReLU before the addition"][2] < half_way["complete"][2] - 0.05
+
+# %%
 colours = ("residual", "third", "fourth", "plain", "neutral")
 looks = dict(zip(forms, colours, strict=True))
 draw.show(draw.training_accuracy(histories, colours=looks, predicted=guess.values))
@@ -165,6 +171,7 @@ def first_steps(network, seed, steps=30):
     return history
 
 
+# %%
 usual, starts = [], {"gamma 1": [], "gamma 0": []}
 for seed in widgets.progress(range(3), 3, "ResNet-56, three seeds, two starts"):
     torch.manual_seed(seed)
@@ -208,6 +215,8 @@ options = {
     "B: projection where needed": BasicBlock,
     "C: projection everywhere": partial(BasicBlock, shortcut=always_projects),
 }
+
+# %%
 for name, form in options.items():
     cost = measure.anatomy(CifarResNet(form, 20), image_size=32)
     print(
@@ -247,18 +256,21 @@ for name, setting in settings.items():
     forward = draw.scientific(last.scale / first.scale) if first.scale else "nothing"
     print(f"{name:16} last block's signal over the first one's: {forward}")
 
-ratios = {
-    name: [
-        (
-            r.blocks[-1].scale / r.blocks[0].scale,
-            r.blocks[0].gradient_norm / r.blocks[-1].gradient_norm,
-        )
-        for r in (measure.shortcut_signal(settings[name], images, labels, s) for s in range(5))
-    ]
-    for name in ("identity", "scaled by 0.5")
-}
-assert all(min(forward, back) > 0.1 for forward, back in ratios["identity"])
-assert all(max(forward, back) < 1e-6 for forward, back in ratios["scaled by 0.5"])
+# %% [markdown]
+# One seed may be luck, and there are two directions. Five seeds, forward and backward:
+
+
+# %%
+def through(name, seed):
+    """What is left of the signal after all blocks, and of the gradient on its way back."""
+    blocks = measure.shortcut_signal(settings[name], images, labels, seed).blocks
+    first, last = blocks[0], blocks[-1]
+    return last.scale / first.scale, first.gradient_norm / last.gradient_norm
+
+
+for seed in range(5):
+    assert min(through("identity", seed)) > 0.1
+    assert max(through("scaled by 0.5", seed)) < 1e-6
 
 # %% [markdown]
 # The identity alone lets the signal through whole. (It falls to a half only because the two option-A blocks
@@ -296,13 +308,13 @@ for seed in widgets.progress(range(3), 3, "Pre-activation, 56 layers, three seed
     torch.manual_seed(seed)
     starts["pre-activation"].append(first_steps(CifarResNet(PreActivationBlock, 56), seed))
 
-steps_to_half = {
-    name: [
-        next(i for i, a in enumerate(draw.smoothed(h.accuracies)) if a > 0.5) for h in starts[name]
-    ]
-    for name in ("gamma 1", "pre-activation")
+# %%
+at_20 = {
+    name: sorted(draw.smoothed(h.accuracies)[19] for h in runs) for name, runs in starts.items()
 }
-assert max(steps_to_half["pre-activation"]) < sorted(steps_to_half["gamma 1"])[1]
+assert (
+    at_20["pre-activation"][0] > at_20["gamma 1"][1]
+)  # its worst run is better than the middle one
 shown = {"post-activation": starts["gamma 1"], "pre-activation": starts["pre-activation"]}
 colours = {"post-activation": "residual", "pre-activation": "third"}
 draw.show(draw.training_accuracy(shown, colours=colours))
@@ -319,7 +331,7 @@ draw.show(draw.training_accuracy(shown, colours=colours))
 
 # %%
 plain = []
-for seed in widgets.progress(range(3), 3, "plain-20, three seeds"):
+for seed in widgets.progress(range(5), 5, "plain-20, five seeds"):
     torch.manual_seed(seed)
     plain.append(cifar_plain(20))
     training.fit(plain[-1], digits, Recipe(seed=seed), on_step=training.quiet)
@@ -401,12 +413,12 @@ kinds = {
     "plain-56": (cifar_plain, 56, "plain"),
     "ResNet-56": (cifar_resnet, 56, "residual"),
 }
-runs = {
-    name: [autocorrelation(make, depth, s) for s in range(3)]
-    for name, (make, depth, _) in kinds.items()
-}
 
 # %%
+runs = {
+    name: [autocorrelation(make, depth, s) for s in range(5)]
+    for name, (make, depth, _) in kinds.items()
+}
 assert max(abs(run[1]) for run in runs["plain-56"]) < 0.25
 assert min(run[1] for run in runs["plain-8"]) > 0.3
 draw.show(draw.autocorrelations(runs, colours={name: kind[2] for name, kind in kinds.items()}))

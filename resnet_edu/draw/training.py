@@ -53,9 +53,8 @@ def training_accuracy(
     _diamonds(ax, guesses, steps_shown)
     said += [f"predicted for {name}: {guess:.0f}%" for name, guess in guesses.items()]
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    runs = len(next(iter(histories.values())))
     ax.set_label(
-        f"Training accuracy against the step, median and spread of {runs} runs. {'; '.join(said)}."
+        f"Training accuracy against the step, median and spread of the runs. {'; '.join(said)}."
     )
     return ax
 
