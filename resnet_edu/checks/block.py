@@ -15,6 +15,8 @@ from resnet_edu.checks.guard import Wrong
 BlockCase = tuple[tuple[int, ...], tuple[int, ...]]
 """The arguments of the block and the shape of its input."""
 
+NO_SHORTCUT = "Your block does not add its input: it is a plain block. Where is the `+`?"
+
 
 def block_cases(block: type[nn.Module], *cases: BlockCase) -> dict[str, BlockCase]:
     """The cases under a text like "ConvBlock(in_channels=3, out_channels=8), x of shape (2, 3, 9, 7)"."""
@@ -53,6 +55,84 @@ def observe_block(
         if "running" in key and key in own:
             see(f"{key} after one pass in train mode", own[key])
     see("output in eval mode", tensor(block.eval()(leaf.detach().clone())))
+
+
+def require_projection(
+    answer: Callable[..., Any], block: nn.Module, arguments: tuple[int, ...], expansion: int = 1
+) -> None:
+    """Say what is wrong with the shortcut, rather than that its names are missing or its shapes differ.
+
+    `arguments` are those of `block`: input channels, width and stride. `expansion` times the width comes
+    out. Raises Wrong.
+    """
+    i, width, stride = (*arguments, 1)[:3]
+    o = expansion * width
+    if i == o and stride == 1:
+        return
+    kinds = [type(m) for m in _downsample(block).modules()]
+    has_bn = any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds)
+    has_conv = any(issubclass(kind, nn.modules.conv._ConvNd) for kind in kinds)
+    rows = (("Looked at", f"downsample where {i} channels become {o}, at stride {stride}"),)
+    if has_conv and not has_bn:
+        raise Wrong(
+            "projection-without-batch-norm",
+            "The 1x1 convolution of the shortcut has no batch norm after it. The paper has one after every "
+            "convolution, and published weights bring its numbers.",
+            (*rows, ("Expected", "a convolution and a batch norm"), ("Got", "a convolution")),
+        )
+    if has_conv:
+        return
+    rows += (("Expected", "a 1x1 convolution and a batch norm"), ("Got", "no projection"))
+    with_both = projects(answer, 4, 8, 2)
+    if with_both and projects(answer, 4 * expansion, 4, 2):
+        raise Wrong(
+            "projection-only-with-stride",
+            "There is a projection only where the stride is not 1. It is needed too where the channels "
+            "alone change.",
+            rows,
+        )
+    if with_both and projects(answer, 4, 8, 1):
+        raise Wrong(
+            "projection-only-with-channels",
+            "There is a projection only where the channels change. It is needed too where the stride "
+            "alone makes the image smaller.",
+            rows,
+        )
+    if with_both:
+        raise Wrong(
+            "projection-only-with-both",
+            "There is a projection only where channels and stride both change. One of them is enough: "
+            "then x no longer fits the branch.",
+            rows,
+        )
+    if not _adds_its_input(answer, expansion):
+        raise Wrong("no-shortcut", NO_SHORTCUT, rows)
+    raise Wrong(
+        "no-projection",
+        "Where the block changes the shape, x cannot be added as it is. A 1x1 convolution with the "
+        "block's stride, and a batch norm, make it fit; their name is `downsample`.",
+        rows,
+    )
+
+
+def projects(answer: Callable[..., Any], *arguments: int) -> bool:
+    """Whether the block has weights on its shortcut."""
+    with torch.no_grad():
+        return any(True for _ in _downsample(answer(*arguments)).parameters())
+
+
+def _downsample(block: nn.Module) -> nn.Module:
+    found = getattr(block, "downsample", None)
+    return found if isinstance(found, nn.Module) else nn.Identity()
+
+
+@torch.no_grad()
+def _adds_its_input(answer: Callable[..., Any], expansion: int) -> bool:
+    """Whether anything gets through where all weights of the branch are zero."""
+    block = answer(4 * expansion, 4).eval()
+    for value in block.state_dict().values():
+        value.zero_()
+    return bool(block(torch.ones(1, 4 * expansion, 3, 3)).any())
 
 
 def see_gradients(total: Tensor, leaves: Mapping[str, Tensor], see: See) -> None:

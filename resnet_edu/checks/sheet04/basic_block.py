@@ -7,17 +7,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu.blocks import BasicBlock, conv1x1, conv3x3
-from resnet_edu.checks.block import BlockCase, block_cases, observe_block, variant
+from resnet_edu.checks.block import (
+    NO_SHORTCUT,
+    BlockCase,
+    block_cases,
+    observe_block,
+    require_projection,
+    variant,
+)
 from resnet_edu.checks.check import Answer, Check, Mistake
 from resnet_edu.checks.compare import See
-from resnet_edu.checks.guard import Wrong
-
-NO_SHORTCUT = "Your block does not add its input: it is a plain block. Where is the `+`?"
 
 
 class _Reference(BasicBlock):
@@ -76,77 +79,8 @@ def _observe(answer: Answer, case: BlockCase, see: See) -> None:
     arguments, _ = case
     block = answer(*arguments)
     if isinstance(block, nn.Module):
-        _require_projection(answer, block, arguments)
+        require_projection(answer, block, arguments)
     observe_block(_Reference, answer, case, see)
-
-
-def _require_projection(answer: Answer, block: nn.Module, arguments: tuple[int, ...]) -> None:
-    """Say what is wrong with the shortcut, rather than that its names are missing or its shapes differ."""
-    i, o, stride = (*arguments, 1)[:3]
-    if i == o and stride == 1:
-        return
-    kinds = [type(m) for m in _downsample(block).modules()]
-    has_bn = any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds)
-    has_conv = any(issubclass(kind, nn.modules.conv._ConvNd) for kind in kinds)
-    rows = (("Looked at", f"downsample where {i} channels become {o}, at stride {stride}"),)
-    if has_conv and not has_bn:
-        raise Wrong(
-            "projection-without-batch-norm",
-            "The 1x1 convolution of the shortcut has no batch norm after it. The paper has one after every "
-            "convolution, and published weights bring its numbers.",
-            (*rows, ("Expected", "a convolution and a batch norm"), ("Got", "a convolution")),
-        )
-    if has_conv:
-        return
-    rows += (("Expected", "a 1x1 convolution and a batch norm"), ("Got", "no projection"))
-    if _projects(answer, 4, 8, 2) and _projects(answer, 4, 4, 2):
-        raise Wrong(
-            "projection-only-with-stride",
-            "There is a projection only where the stride is not 1. It is needed too where the channels "
-            "alone change.",
-            rows,
-        )
-    if _projects(answer, 4, 8, 2) and _projects(answer, 4, 8, 1):
-        raise Wrong(
-            "projection-only-with-channels",
-            "There is a projection only where the channels change. It is needed too where the stride "
-            "alone makes the image smaller.",
-            rows,
-        )
-    if _projects(answer, 4, 8, 2):
-        raise Wrong(
-            "projection-only-with-both",
-            "There is a projection only where channels and stride both change. One of them is enough: "
-            "then x no longer fits the branch.",
-            rows,
-        )
-    if not _adds_its_input(answer):
-        raise Wrong("no-shortcut", NO_SHORTCUT, rows)
-    raise Wrong(
-        "no-projection",
-        "Where the block changes the shape, x cannot be added as it is. A 1x1 convolution with the "
-        "block's stride, and a batch norm, make it fit; their name is `downsample`.",
-        rows,
-    )
-
-
-def _downsample(block: nn.Module) -> nn.Module:
-    found = getattr(block, "downsample", None)
-    return found if isinstance(found, nn.Module) else nn.Identity()
-
-
-def _projects(answer: Answer, *arguments: int) -> bool:
-    with torch.no_grad():
-        return any(True for _ in _downsample(answer(*arguments)).parameters())
-
-
-@torch.no_grad()
-def _adds_its_input(answer: Answer) -> bool:
-    """Whether anything gets through where all weights of the branch are zero."""
-    block = answer(4, 4).eval()
-    for value in block.state_dict().values():
-        value.zero_()
-    return bool(block(torch.ones(1, 4, 3, 3)).any())
 
 
 basic_block = Check(
