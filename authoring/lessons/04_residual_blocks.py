@@ -312,9 +312,8 @@ for seed in widgets.progress(range(3), 3, "Pre-activation, 56 layers, three seed
 at_20 = {
     name: sorted(draw.smoothed(h.accuracies)[19] for h in runs) for name, runs in starts.items()
 }
-assert (
-    at_20["pre-activation"][0] > at_20["gamma 1"][1]
-)  # its worst run is better than the middle one
+# The worst run of one is better than the middle one of the other.
+assert at_20["pre-activation"][0] > at_20["gamma 1"][1]
 shown = {"post-activation": starts["gamma 1"], "pre-activation": starts["pre-activation"]}
 colours = {"post-activation": "residual", "pre-activation": "third"}
 draw.show(draw.training_accuracy(shown, colours=colours))
@@ -403,7 +402,7 @@ draw.show(draw.path_lengths(counts, carried[0]))
 def autocorrelation(make, depth, seed):
     torch.manual_seed(seed)
     start, end = digits[2 * seed][0], digits[2 * seed + 1][0]
-    slopes = measure.gradients_along_line(make(depth), start, end, points=64)
+    slopes = measure.gradients_along_line(make(depth), start, end, points=128)
     return measure.autocorrelation(slopes, lags=10).tolist()
 
 
@@ -419,7 +418,7 @@ runs = {
     name: [autocorrelation(make, depth, s) for s in range(5)]
     for name, (make, depth, _) in kinds.items()
 }
-assert max(abs(run[1]) for run in runs["plain-56"]) < 0.25
+assert max(abs(run[1]) for run in runs["plain-56"]) < 0.2 < min(run[1] for run in runs["ResNet-56"])
 assert min(run[1] for run in runs["plain-8"]) > 0.3
 draw.show(draw.autocorrelations(runs, colours={name: kind[2] for name, kind in kinds.items()}))
 
