@@ -20,6 +20,7 @@ from resnet_edu.checks.sheet04 import (
     without_block,
     zero_init_residual_,
 )
+from resnet_edu.checks.sheet10 import explain_difference, fold_bias, keras_kernel_to_torch
 from resnet_edu.checks.verdict import CheckNotPassed, Verdict
 
 __all__ = [
@@ -32,9 +33,12 @@ __all__ = [
     "conv_output_size",
     "conv_parameters",
     "deepen_by_identity",
+    "explain_difference",
+    "fold_bias",
     "gradient_norms",
     "he_init_",
     "identity_shortcut",
+    "keras_kernel_to_torch",
     "plain_block",
     "plain_network",
     "pre_activation_block",
