@@ -22,7 +22,7 @@ FLOORS = {
     "variants": ({"blocks", "networks"}, {"torch"}),
     "files": (set(), {"safetensors", "torch"}),
     "data": (set(), {"numpy", "sklearn", "torch", "torchvision"}),
-    "weights": ({"files", "networks"}, {"numpy", "safetensors", "torch", "torchvision"}),
+    "weights": ({"blocks", "files", "networks"}, {"torch", "torchvision"}),
     "measure": ({"blocks", "networks"}, {"numpy", "torch"}),
     "training": ({"files", "measure"}, {"torch", "tqdm"}),
     "transfer": ({"networks", "training"}, {"torch"}),
