@@ -188,6 +188,7 @@ def standard_state(seed: int = 0) -> Iterator[FirstWords]:
                 torch.set_default_dtype(torch.float32)
             if before[1].type != "cpu":
                 torch.set_default_device("cpu")
+            torch.set_num_threads(1)  # tensors are small: threads would wait for each other
             torch.default_generator.manual_seed(seed)
             yield printed
         finally:
