@@ -20,6 +20,13 @@ from resnet_edu.checks.sheet04 import (
     without_block,
     zero_init_residual_,
 )
+from resnet_edu.checks.sheet05 import (
+    bottleneck,
+    count_layers,
+    load_by_name,
+    make_stage,
+    resnet50,
+)
 from resnet_edu.checks.sheet10 import explain_difference, fold_bias, keras_kernel_to_torch
 from resnet_edu.checks.verdict import CheckNotPassed, Verdict
 
@@ -29,9 +36,11 @@ __all__ = [
     "accuracy",
     "basic_block",
     "batch_norm",
+    "bottleneck",
     "conv_block",
     "conv_output_size",
     "conv_parameters",
+    "count_layers",
     "deepen_by_identity",
     "explain_difference",
     "fold_bias",
@@ -39,10 +48,13 @@ __all__ = [
     "he_init_",
     "identity_shortcut",
     "keras_kernel_to_torch",
+    "load_by_name",
+    "make_stage",
     "plain_block",
     "plain_network",
     "pre_activation_block",
     "receptive_field",
+    "resnet50",
     "train_step",
     "without_block",
     "zero_init_residual_",

@@ -35,9 +35,9 @@ def observe_block(
     block = answer(*arguments)
     if not issubclass(type(block), nn.Module):
         raise wrong_type(block, "an nn.Module")
-    _make_lazy_modules(block, leaf)
+    make_lazy_modules(block, leaf)
     own = block.state_dict(keep_vars=True)
-    _require_names(block, own, state)
+    require_names(block, own, state)
     see("statistics of batch norm", "kept" if own.keys() >= state.keys() else "not kept")
     for key in [key for key in state if key in own]:
         see(f"shape of {key}", tuple(own[key].shape))
@@ -80,8 +80,8 @@ def require_projection(
             "convolution, and published weights bring its numbers.",
             (*rows, ("Expected", "a convolution and a batch norm"), ("Got", "a convolution")),
         )
-    if has_conv:
-        return
+    if has_conv or (not hasattr(block, "downsample") and _has_sequential(block)):
+        return  # it is there, or it may be, under another name
     rows += (("Expected", "a 1x1 convolution and a batch norm"), ("Got", "no projection"))
     with_both = projects(answer, 4, 8, 2)
     if with_both and projects(answer, 4 * expansion, 4, 2):
@@ -124,6 +124,10 @@ def projects(answer: Callable[..., Any], *arguments: int) -> bool:
 def _downsample(block: nn.Module) -> nn.Module:
     found = getattr(block, "downsample", None)
     return found if isinstance(found, nn.Module) else nn.Identity()
+
+
+def _has_sequential(block: nn.Module) -> bool:
+    return any(issubclass(type(child), nn.Sequential) for child in block.children())
 
 
 @torch.no_grad()
@@ -176,15 +180,15 @@ def _random(key: str, shape: torch.Size, numbers: torch.Generator) -> Tensor:
     return values.abs() + 0.5 if key.endswith("running_var") else values
 
 
-def _make_lazy_modules(block: nn.Module, x: Tensor) -> None:
+def make_lazy_modules(block: nn.Module, x: Tensor) -> None:
+    """Give lazy modules their weights, by a first pass."""
     if any(map(nn.parameter.is_lazy, chain(block.parameters(), block.buffers()))):
         with torch.no_grad():
             block(x)
 
 
-def _require_names(
-    block: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Tensor]
-) -> None:
+def require_names(block: nn.Module, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Say which names are missing, and whether it is for modules in a Python list. Raises Wrong."""
     missing = {key.partition(".")[0] for key in state.keys() - own.keys() if "running" not in key}
     if not missing:
         return
@@ -193,7 +197,7 @@ def _require_names(
         ("Expected", wanted),
         ("Got", ", ".join(name for name, _ in block.named_children()) or "no modules"),
     )
-    if any(_holds_modules(value) for name, value in vars(block).items() if name != "_modules"):
+    if any(holds_modules(value) for name, value in vars(block).items() if name != "_modules"):
         raise Wrong(
             "modules-in-a-list",
             "Your modules are in a Python list or dictionary. PyTorch does not look into those: an "
@@ -208,7 +212,8 @@ def _require_names(
     )
 
 
-def _holds_modules(value: object) -> bool:
+def holds_modules(value: object) -> bool:
+    """Whether it is a list or dictionary of Python's with modules in it."""
     if type(value) is dict:
         value = list(value.values())
     return type(value) in (list, tuple) and any(issubclass(type(v), nn.Module) for v in value)
@@ -227,6 +232,7 @@ def _load(block: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Tenso
         if key in own:
             fits = own[key].shape == value.shape
             own[key].copy_(value if fits else _random(key, own[key].shape, numbers))
-    for key in _further(block, own, state):
-        if key.endswith("bias"):  # one that was not asked for
+    for key in _further(block, own, state):  # those that were not asked for
+        own[key].copy_(_random(key, own[key].shape, numbers))
+        if key.endswith("bias"):
             own[key].zero_()

@@ -12,6 +12,7 @@ import answers_01  # noqa: F401 - fills the bank
 import answers_02  # noqa: F401 - fills the bank
 import answers_03  # noqa: F401 - fills the bank
 import answers_04  # noqa: F401 - fills the bank
+import answers_05  # noqa: F401 - fills the bank
 import answers_10  # noqa: F401 - fills the bank
 import jupytext
 import pytest

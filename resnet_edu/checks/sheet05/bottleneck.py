@@ -1,0 +1,415 @@
+"""Task 5.1: the bottleneck block."""
+
+# ruff: noqa: ARG005 - a wrong version takes all arguments, and may well ignore some
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_edu.blocks import Bottleneck, conv1x1, conv3x3
+from resnet_edu.checks.block import (
+    NO_SHORTCUT,
+    BlockCase,
+    block_cases,
+    observe_block,
+    projects,
+    require_projection,
+    variant,
+)
+from resnet_edu.checks.check import Answer, Check, Mistake
+from resnet_edu.checks.compare import See
+from resnet_edu.checks.guard import Wrong
+
+EXPANSION = 4
+
+
+class _Reference(Bottleneck):
+    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+        super().__init__(in_channels, width, stride)
+
+
+def _inside(b: Bottleneck, x: Tensor) -> Tensor:
+    """What reaches the last convolution."""
+    return F.relu(b.bn2(b.conv2(F.relu(b.bn1(b.conv1(x))))))
+
+
+def _branch(b: Bottleneck, x: Tensor) -> Tensor:
+    return b.bn3(b.conv3(_inside(b, x)))
+
+
+def _version(forward: Callable[[Any, Tensor], Tensor] | None = None, **modules: Any) -> Answer:
+    return variant(_Reference, forward, **modules)
+
+
+def _with_branch(branch: Callable[[Any, Tensor], Tensor]) -> Answer:
+    return _version(lambda b, x: F.relu(branch(b, x) + b.downsample(x)))
+
+
+def _convolutions(kernels: tuple[int, int, int], **options: Any) -> dict[str, Any]:
+    """The three convolutions, with other kernels or options."""
+    first, second, third = kernels
+
+    def conv(i: int, o: int, kernel: int, stride: int = 1) -> nn.Module:
+        return nn.Conv2d(
+            i, o, kernel, stride, **({"padding": kernel // 2, "bias": False} | options)
+        )
+
+    return {
+        "conv1": lambda i, w, s=1: conv(i, w, first),
+        "conv2": lambda i, w, s=1: conv(w, w, second, s),
+        "conv3": lambda i, w, s=1: conv(w, 4 * w, third),
+    }
+
+
+def _some_of(modules: dict[str, Any], *choices: str) -> list[Answer]:
+    """A version for each choice of convolutions, such as "13" for the first and the third."""
+    return [_version(**{f"conv{n}": modules[f"conv{n}"] for n in choice}) for choice in choices]
+
+
+def _downsample(
+    *, always: bool = False, kernel: int = 1, bias: bool = False, stride: bool = True, end: Any = ()
+) -> Callable[..., nn.Module]:
+    def make(i: int, w: int, s: int = 1) -> nn.Module:
+        if i == 4 * w and s == 1 and not always:
+            return nn.Identity()
+        conv = nn.Conv2d(i, 4 * w, kernel, s if stride else 1, kernel // 2, bias=bias)
+        return nn.Sequential(conv, nn.BatchNorm2d(4 * w), *end)
+
+    return make
+
+
+_STRIDES = {
+    "first": lambda i, w, s=1: conv1x1(i, w, s),
+    "second": lambda i, w, s=1: conv3x3(w, w, s),
+    "third": lambda i, w, s=1: conv1x1(w, 4 * w, s),
+    "none": lambda i, w, s=1: conv3x3(w, w),
+}
+
+
+def _pre_activation(b: Bottleneck, x: Tensor) -> Tensor:
+    out = b.conv1(F.relu(b.bn1(x)))
+    out = b.conv2(F.relu(b.bn2(out)))
+    return b.conv3(F.relu(b.bn3(out))) + b.downsample(x)
+
+
+def _observe(answer: Answer, case: BlockCase, see: See) -> None:
+    arguments, _ = case
+    block = answer(*arguments)
+    if isinstance(block, nn.Module):
+        _require_expansion(block, arguments)
+        _require_condition(answer)
+        require_projection(answer, block, arguments, EXPANSION)
+    observe_block(_Reference, answer, case, see)
+
+
+def _require_expansion(block: nn.Module, arguments: tuple[int, ...]) -> None:
+    """Say what is wrong with the channels that come out, before the shortcut is blamed for it."""
+    width = arguments[1]
+    wanted = EXPANSION * width
+    inner, outer = (
+        getattr(getattr(block, name, None), "out_channels", None) for name in ("conv1", "conv3")
+    )
+    rows = (
+        ("Looked at", f"channels that come out of conv3, at a width of {width}"),
+        ("Expected", str(wanted)),
+        ("Got", str(outer)),
+    )
+    if outer == width and inner == width // EXPANSION:
+        raise Wrong(
+            "width-taken-for-output",
+            "You take `width` for the channels that come out of the block. It is the number of channels "
+            "inside; more of them come out.",
+            rows,
+        )
+    if outer == width:
+        raise Wrong(
+            "no-expansion",
+            "As many channels come out as there are inside. The last convolution widens again: `expansion` "
+            "says by how much.",
+            rows,
+        )
+    if isinstance(outer, int) and outer != wanted:
+        raise Wrong(
+            "wrong-expansion",
+            "The last convolution gives another number of channels than `expansion` times `width`.",
+            rows,
+        )
+    found = getattr(block, "expansion", None)
+    if found != EXPANSION:
+        raise Wrong(
+            "no-expansion-attribute" if found is None else "wrong-expansion",
+            "The block has not the `expansion` that the task asks for. Others read it from the class, to "
+            "know how many channels come out.",
+            (("Looked at", "expansion"), ("Expected", str(EXPANSION)), ("Got", str(found))),
+        )
+
+
+def _require_condition(answer: Answer) -> None:
+    if projects(answer, 16, 4) and not projects(answer, 4, 4):
+        raise Wrong(
+            "projection-compares-width",
+            "You compare the input's channels with `width`. What is added to x are the channels that "
+            "come out, and those are more.",
+            (
+                ("Looked at", "downsample where 4 channels become 16, at stride 1"),
+                ("Expected", "a 1x1 convolution and a batch norm"),
+                ("Got", "no projection"),
+            ),
+        )
+
+
+bottleneck = Check(
+    signature="Bottleneck(in_channels, width, stride=1)",
+    reference=_Reference,
+    observe=_observe,
+    cases={
+        text.replace("Reference(", "Bottleneck("): case
+        for text, case in block_cases(
+            _Reference,
+            ((16, 4), (2, 16, 6, 5)),
+            ((8, 4, 2), (3, 8, 9, 7)),
+            ((4, 4, 1), (2, 4, 5, 6)),
+            ((20, 5, 2), (2, 20, 6, 6)),
+        ).items()
+    },
+    mistakes=(
+        Mistake(
+            "no-shortcut",
+            NO_SHORTCUT,
+            [
+                _version(lambda b, x: F.relu(_branch(b, x))),
+                _version(lambda b, x: F.relu((b.downsample(x), _branch(b, x))[1])),  # not used
+            ],
+        ),
+        Mistake(
+            "no-last-relu",
+            "Negative numbers come out: there is no ReLU after the addition.",
+            [_version(lambda b, x: _branch(b, x) + b.downsample(x))],
+        ),
+        Mistake(
+            "relu-before-addition",
+            "The last ReLU comes before the addition. Then the branch can only add, never take away. It is "
+            "the sum that goes through it.",
+            [_version(lambda b, x: F.relu(_branch(b, x)) + b.downsample(x))],
+        ),
+        Mistake(
+            "relu-before-and-after",
+            "There is a ReLU at the end of the branch as well as after the addition. Then the branch can "
+            "only add, never take away.",
+            [_with_branch(lambda b, x: F.relu(_branch(b, x)))],
+        ),
+        Mistake(
+            "no-first-relu",
+            "There is no ReLU between the first and the second convolution. With nothing bent between "
+            "them, two convolutions can do no more than one.",
+            [_with_branch(lambda b, x: b.bn3(b.conv3(F.relu(b.bn2(b.conv2(b.bn1(b.conv1(x))))))))],
+        ),
+        Mistake(
+            "no-second-relu",
+            "There is no ReLU between the second and the third convolution. With nothing bent between "
+            "them, two convolutions can do no more than one.",
+            [_with_branch(lambda b, x: b.bn3(b.conv3(b.bn2(b.conv2(F.relu(b.bn1(b.conv1(x))))))))],
+        ),
+        Mistake(
+            "no-inner-relus",
+            "There is no ReLU between the convolutions. With nothing bent between them, three convolutions "
+            "can do no more than one.",
+            [
+                _with_branch(lambda b, x: b.bn3(b.conv3(b.bn2(b.conv2(b.bn1(b.conv1(x))))))),
+                _version(
+                    lambda b, x: b.bn3(b.conv3(b.bn2(b.conv2(b.bn1(b.conv1(x)))))) + b.downsample(x)
+                ),
+            ],
+        ),
+        Mistake(
+            "relu-before-batch-norm",
+            "A ReLU comes before its batch norm. In this course the order is convolution, batch norm, "
+            "ReLU.",
+            [
+                _with_branch(
+                    lambda b, x: b.bn3(b.conv3(b.bn2(F.relu(b.conv2(b.bn1(F.relu(b.conv1(x))))))))
+                ),
+                _with_branch(
+                    lambda b, x: b.bn3(
+                        F.relu(b.conv3(b.bn2(F.relu(b.conv2(b.bn1(F.relu(b.conv1(x))))))))
+                    )
+                ),
+                _with_branch(
+                    lambda b, x: b.bn3(b.conv3(F.relu(b.bn2(b.conv2(b.bn1(F.relu(b.conv1(x))))))))
+                ),
+                _with_branch(
+                    lambda b, x: b.bn3(b.conv3(b.bn2(F.relu(b.conv2(F.relu(b.bn1(b.conv1(x))))))))
+                ),
+            ],
+        ),
+        Mistake(
+            "batch-norm-after-addition",
+            "The last batch norm comes after the addition. So the shortcut is no longer free: what it "
+            "carries is normalised in each block.",
+            [_version(lambda b, x: F.relu(b.bn3(b.conv3(_inside(b, x)) + b.downsample(x))))],
+        ),
+        Mistake(
+            "pre-activation",
+            "Batch norm and ReLU come before each convolution. That is the block of 2016; in ResNet-50 the "
+            "convolution comes first.",
+            [
+                _version(
+                    _pre_activation,
+                    bn1=lambda i, w, s=1: nn.BatchNorm2d(i),
+                    bn3=lambda i, w, s=1: nn.BatchNorm2d(w),
+                )
+            ],
+        ),
+        Mistake(
+            "relu-on-shortcut",
+            "There is a ReLU on the shortcut. What x holds below zero is lost there.",
+            [
+                _version(lambda b, x: F.relu(_branch(b, x) + b.downsample(F.relu(x)))),
+                _version(lambda b, x: F.relu(_branch(b, x) + F.relu(b.downsample(x)))),
+                _version(downsample=_downsample(end=(nn.ReLU(),))),
+            ],
+        ),
+        Mistake(
+            "added-twice",
+            "The shortcut is added twice.",
+            [_version(lambda b, x: F.relu(_branch(b, x) + 2 * b.downsample(x)))],
+        ),
+        Mistake(
+            "subtracted",
+            "The shortcut is subtracted.",
+            [
+                _version(lambda b, x: F.relu(_branch(b, x) - b.downsample(x))),
+                _version(lambda b, x: F.relu(b.downsample(x) - _branch(b, x))),
+            ],
+        ),
+        Mistake(
+            "multiplied",
+            "The shortcut is multiplied with the branch. It is added.",
+            [_version(lambda b, x: F.relu(_branch(b, x) * b.downsample(x)))],
+        ),
+        Mistake(
+            "projection-always",
+            "There is a projection also where the shape stays. There the shortcut is to be the identity: "
+            "it costs nothing and carries everything.",
+            [_version(downsample=_downsample(always=True))],
+        ),
+        Mistake(
+            "projection-3x3",
+            "The projection has 3x3 kernels. 1x1 is enough to change the shape, and published weights "
+            "have it.",
+            [_version(downsample=_downsample(kernel=3))],
+        ),
+        Mistake(
+            "stride-on-first-1x1",
+            "The stride is on the first 1x1 convolution, which then skips three pixels of four. So it was "
+            "in 2015, and shapes and weights are the same. The task has it on the 3x3.",
+            [_version(conv1=_STRIDES["first"], conv2=_STRIDES["none"])],
+        ),
+        Mistake(
+            "stride-on-last-1x1",
+            "The stride is on the last 1x1 convolution. The task has it on the 3x3, which looks at every "
+            "pixel.",
+            [_version(conv2=_STRIDES["none"], conv3=_STRIDES["third"])],
+        ),
+        Mistake(
+            "stride-twice",
+            "More than one convolution of the branch has the stride, so the image shrinks more than once.",
+            [
+                _version(conv1=_STRIDES["first"]),
+                _version(conv3=_STRIDES["third"]),
+                _version(conv1=_STRIDES["first"], conv3=_STRIDES["third"]),
+                _version(conv1=_STRIDES["first"], conv2=_STRIDES["none"], conv3=_STRIDES["third"]),
+            ],
+        ),
+        Mistake(
+            "stride-forgotten",
+            "The stride does not reach both the branch and the shortcut. They give images of different "
+            "size, or of the size that came in.",
+            [
+                _version(conv2=_STRIDES["none"]),
+                _version(downsample=_downsample(stride=False)),
+                _version(conv2=_STRIDES["none"], downsample=_downsample(stride=False)),
+            ],
+        ),
+        Mistake(
+            "wrong-kernels",
+            "The kernels are not 1x1, 3x3, 1x1. The block saves by doing the 3x3 only where there are few "
+            "channels.",
+            [
+                *_some_of(_convolutions((3, 3, 3)), "1", "3", "13"),
+                *_some_of(_convolutions((1, 1, 1)), "2"),
+                *_some_of(_convolutions((1, 5, 1)), "2"),
+                *_some_of(_convolutions((1, 7, 1)), "2"),
+                *_some_of(_convolutions((3, 1, 3)), "123"),
+                *_some_of(_convolutions((3, 1, 1)), "12"),
+                *_some_of(_convolutions((1, 1, 3)), "23"),
+            ],
+        ),
+        Mistake(
+            "bias",
+            "A convolution has a bias. The batch norm after it takes the mean away, and any bias with "
+            "it.",
+            [
+                *_some_of(_convolutions((1, 3, 1), bias=True), "1", "2", "3", "12", "13", "23"),
+                *_some_of(_convolutions((1, 3, 1), bias=True), "123"),
+                _version(downsample=_downsample(bias=True)),
+                _version(**_convolutions((1, 3, 1), bias=True), downsample=_downsample(bias=True)),
+            ],
+        ),
+        Mistake(
+            "no-padding",
+            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side.",
+            _some_of(_convolutions((1, 3, 1), padding=0), "2"),
+        ),
+        Mistake(
+            "padding-around-1x1",
+            "There is padding around a 1x1 convolution. A 1x1 kernel takes nothing from the sides, so the "
+            "image grows.",
+            _some_of(_convolutions((1, 3, 1), padding=1), "1", "3", "13"),
+        ),
+        Mistake(
+            "one-batch-norm-twice",
+            "`forward` uses one batch norm twice. Each convolution needs a batch norm of its own.",
+            [
+                _with_branch(
+                    lambda b, x: b.bn3(b.conv3(F.relu(b.bn1(b.conv2(F.relu(b.bn1(b.conv1(x))))))))
+                ),
+                _with_branch(
+                    lambda b, x: b.bn3(b.conv3(F.relu(b.bn2(b.conv2(F.relu(b.bn2(b.conv1(x))))))))
+                ),
+            ],
+        ),
+        Mistake(
+            "batch-norms-swapped",
+            "Two batch norms have changed places in `forward`.",
+            [
+                _with_branch(
+                    lambda b, x: b.bn3(b.conv3(F.relu(b.bn1(b.conv2(F.relu(b.bn2(b.conv1(x))))))))
+                )
+            ],
+        ),
+        Mistake(
+            "batch-norm-unused",
+            "A batch norm is made but not used in `forward`.",
+            [
+                _with_branch(lambda b, x: b.conv3(_inside(b, x))),
+                _with_branch(
+                    lambda b, x: b.bn3(b.conv3(F.relu(b.conv2(F.relu(b.bn1(b.conv1(x)))))))
+                ),
+                _with_branch(
+                    lambda b, x: b.bn3(b.conv3(F.relu(b.bn2(b.conv2(F.relu(b.conv1(x)))))))
+                ),
+                _with_branch(lambda b, x: b.conv3(F.relu(b.conv2(F.relu(b.conv1(x)))))),
+            ],
+        ),
+        Mistake(
+            "convolution-unused",
+            "A convolution is made but not used in `forward`.",
+            [_with_branch(lambda b, x: b.bn3(b.conv3(F.relu(b.bn1(b.conv1(x))))))],
+        ),
+    ),
+)

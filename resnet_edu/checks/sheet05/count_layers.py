@@ -1,0 +1,202 @@
+"""Task 5.4: how many layers a ResNet has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from torch import nn
+
+from resnet_edu import networks
+from resnet_edu.checks.check import Answer, Check, Mistake
+from resnet_edu.checks.compare import See, whole_number
+from resnet_edu.checks.guard import Wrong
+
+Modules = list[tuple[str, nn.Module]]
+KINDS = (nn.Conv2d, nn.Linear)
+
+
+def _count_layers(model: nn.Module) -> int:
+    return sum(isinstance(m, KINDS) and "downsample" not in name for name, m in _modules(model))
+
+
+def _modules(model: nn.Module) -> Modules:
+    return list(model.named_modules())
+
+
+def _version(*counts: Callable[[nn.Module], Any]) -> list[Answer]:
+    def version(count: Callable[[nn.Module], Any]) -> Answer:
+        return lambda model: count(model)
+
+    return [version(count) for count in counts]
+
+
+def _number_of(
+    *kinds: type[nn.Module], shortcuts: bool, heads: int = 0
+) -> Callable[[nn.Module], int]:
+    """Counts modules of these kinds, with or without those on shortcuts, and adds `heads`."""
+
+    def count(model: nn.Module) -> int:
+        return heads + sum(
+            isinstance(m, kinds) and (shortcuts or "downsample" not in name)
+            for name, m in _modules(model)
+        )
+
+    return count
+
+
+def _blocks(model: Any) -> int:
+    return sum(map(len, (model.layer1, model.layer2, model.layer3, model.layer4)))
+
+
+def _per_block(layers: int, others: int = 2) -> Callable[[nn.Module], int]:
+    return lambda model: layers * _blocks(model) + others
+
+
+def _without(skip: Callable[[nn.Conv2d], bool]) -> Callable[[nn.Module], int]:
+    """Counts convolutions, but for some, and linear layers."""
+    return lambda model: sum(
+        isinstance(m, nn.Linear) or (isinstance(m, nn.Conv2d) and not skip(m))
+        for m in model.modules()
+    )
+
+
+@cache
+def _network(depth: int) -> nn.Module:
+    """A narrow one: width changes no count of layers."""
+    return getattr(networks, f"resnet{depth}")(num_classes=5, width=4).eval()
+
+
+def _observe(answer: Answer, depth: int, see: See) -> None:
+    model = _network(depth)
+    before = [name for name, _ in _modules(model)]
+    try:
+        see("result", whole_number(answer(model)))
+    finally:
+        model.eval()
+        if [name for name, _ in _modules(model)] != before:
+            _network.cache_clear()
+            raise Wrong(
+                "changes-the-model",
+                "The network that you were given has other modules afterwards. Counting needs no change.",
+                (("Modules before", str(len(before))), ("afterwards", str(len(_modules(model))))),
+            )
+
+
+count_layers = Check(
+    signature="count_layers(model)",
+    reference=_count_layers,
+    observe=_observe,
+    cases={f"ResNet-{depth}": depth for depth in (50, 18, 34, 101, 152)},
+    mistakes=(
+        Mistake(
+            "shortcuts-counted",
+            "You count the convolutions on the shortcuts as well. The paper's number leaves them out: they "
+            "are not a step further on the way through the network.",
+            _version(_number_of(*KINDS, shortcuts=True)),
+        ),
+        Mistake(
+            "shortcuts-without-head",
+            "You count all convolutions and nothing else. Those on the shortcuts do not count, and the "
+            "linear layer at the end does.",
+            _version(_number_of(nn.Conv2d, shortcuts=True)),
+        ),
+        Mistake(
+            "one-layer-missing",
+            "One layer is missing. Stem and head are a layer each: the first convolution, and the linear "
+            "layer at the end.",
+            _version(lambda model: _count_layers(model) - 1, _per_block(3, 1)),
+        ),
+        Mistake(
+            "blocks-only",
+            "You count the layers in the blocks. There is one more in front of them, and one behind.",
+            _version(lambda model: _count_layers(model) - 2, _per_block(3, 0)),
+        ),
+        Mistake(
+            "batch-norms-counted",
+            "You count batch norms as well. They have weights, but the paper's number counts convolutions "
+            "and linear layers.",
+            _version(
+                _number_of(*KINDS, nn.BatchNorm2d, shortcuts=True),
+                _number_of(*KINDS, nn.BatchNorm2d, shortcuts=False),
+                _number_of(nn.Conv2d, nn.BatchNorm2d, shortcuts=True),
+                _number_of(nn.Conv2d, nn.BatchNorm2d, shortcuts=False),
+            ),
+        ),
+        Mistake(
+            "tensors-counted",
+            "You count tensors. A batch norm has several of them, and none counts as a layer.",
+            _version(
+                lambda model: len(list(model.parameters())),
+                lambda model: len(model.state_dict()),
+                lambda model: sum("downsample" not in n for n, _ in model.named_parameters()),
+                lambda model: sum("downsample" not in n for n in model.state_dict()),
+            ),
+        ),
+        Mistake(
+            "numbers-counted",
+            "You count the numbers in the weights. A layer is one, however many weights it has.",
+            _version(lambda model: sum(p.numel() for p in model.parameters())),
+        ),
+        Mistake(
+            "modules-counted",
+            "You count modules of every kind: ReLUs, pools and containers too. Only convolutions and "
+            "linear layers count.",
+            _version(
+                lambda model: len(_modules(model)),
+                lambda model: len(_modules(model)) - 1,
+                lambda model: sum(not list(m.children()) for m in model.modules()),
+                lambda model: sum(
+                    not list(m.children()) and "downsample" not in name
+                    for name, m in _modules(model)
+                ),
+            ),
+        ),
+        Mistake(
+            "top-level-only",
+            "You look at the outermost modules only. The others stand inside stages and blocks.",
+            _version(
+                lambda model: sum(isinstance(m, KINDS) for m in model.children()),
+                lambda model: sum(isinstance(m, nn.Conv2d) for m in model.children()),
+                lambda model: len(list(model.children())),
+            ),
+        ),
+        Mistake(
+            "blocks-counted",
+            "You count blocks, or blocks and two. A block has more than one layer.",
+            _version(_per_block(1, 0), _per_block(1, 2)),
+        ),
+        Mistake(
+            "three-layers-a-block",
+            "For ResNet-50 the number is right. The blocks of ResNet-18 and ResNet-34 have two layers: "
+            "look into the block.",
+            _version(_per_block(3)),
+        ),
+        Mistake(
+            "two-layers-a-block",
+            "You count two layers for each block. A bottleneck has more: look into the block.",
+            _version(_per_block(2)),
+        ),
+        Mistake(
+            "always-50",
+            "You give the same number for every network. Count in the model that you are given.",
+            _version(lambda model: 50),  # noqa: ARG005
+        ),
+        Mistake(
+            "1x1-not-counted",
+            "The 1x1 convolutions of the blocks are missing. A 1x1 convolution is a layer; those on the "
+            "shortcuts are left out for another reason.",
+            _version(
+                _without(lambda conv: conv.kernel_size == (1, 1)),
+                lambda model: _without(lambda conv: conv.kernel_size == (1, 1))(model) - 1,
+            ),
+        ),
+        Mistake(
+            "projections-of-stride-1-counted",
+            "For ResNet-18 the number is right, for ResNet-50 there is one too many: a projection that has "
+            "no stride. Tell a shortcut by its name.",
+            _version(_without(lambda conv: conv.kernel_size == (1, 1) and conv.stride == (2, 2))),
+        ),
+    ),
+)

@@ -1,0 +1,314 @@
+"""Task 5.5: weights loaded by name."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_edu.blocks import Bottleneck
+from resnet_edu.checks.check import Answer, Check, Mistake
+from resnet_edu.checks.compare import See, wrong_type
+from resnet_edu.checks.guard import Wrong, explain
+
+State = dict[str, Tensor]
+Names = tuple[list[str], list[str]]
+
+RENAMED = {"fc.weight": "head.weight", "fc.bias": "head.bias"}
+OTHER_SHAPE = "bn1.weight"
+CASES: dict[str, Callable[[State], State]] = {
+    "weights with the same names, in another order": lambda given: given,
+    "weights without `fc`": lambda given: {k: v for k, v in given.items() if k not in RENAMED},
+    "weights with one name more": lambda given: given | {"aux.weight": torch.ones(5, 8)},
+    "weights in which `fc` is called `head`": lambda given: {
+        RENAMED.get(key, key): value for key, value in given.items()
+    },
+    "weights in float64": lambda given: {
+        k: v.double() if v.is_floating_point() else v for k, v in given.items()
+    },
+    f"weights in which `{OTHER_SHAPE}` has one number": lambda given: (
+        given | {OTHER_SHAPE: torch.ones(1)}
+    ),
+    "weights in which `fc` has 7 classes": lambda given: (
+        given | {"fc.weight": torch.ones(7, 8), "fc.bias": torch.ones(7)}
+    ),
+}
+
+
+def _network() -> nn.Module:
+    """All numbers are random, also those of a batch norm that has seen nothing."""
+    model = nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(3, 8, 3, bias=False),
+            bn1=nn.BatchNorm2d(8),
+            layer1=nn.Sequential(Bottleneck(8, 2)),
+            fc=nn.Linear(8, 5),
+        )
+    )
+    for value in model.state_dict().values():
+        value.copy_(
+            torch.randint(1, 1000, value.shape) if value.dim() == 0 else torch.rand(value.shape)
+        )
+    return model
+
+
+def _wrong_shapes(model: nn.Module, state: State) -> list[str]:
+    own = model.state_dict()
+    return [key for key in state if key in own and own[key].shape != state[key].shape]
+
+
+def _report(model: nn.Module, state: State) -> Names:
+    own = model.state_dict()
+    return [key for key in own if key not in state], [key for key in state if key not in own]
+
+
+def _copy(model: nn.Module, state: State) -> None:
+    own = model.state_dict()
+    for key in own.keys() & state.keys():
+        own[key].copy_(state[key])
+
+
+def _version(
+    load: Callable[[nn.Module, State], object] = _copy,
+    report: Callable[[nn.Module, State], object] = _report,
+) -> Answer:
+    def load_by_name(model: nn.Module, state_dict: State) -> object:
+        if wrong := _wrong_shapes(model, state_dict):
+            raise ValueError(f"These have another shape in the model: {wrong}")
+        found = report(model, state_dict)
+        load(model, state_dict)
+        return found
+
+    return load_by_name
+
+
+def _some(wanted: Callable[[nn.Module, str], bool]) -> Callable[[nn.Module, State], None]:
+    """Copies only some of the tensors."""
+    return lambda model, state: _copy(model, {k: v for k, v in state.items() if wanted(model, k)})
+
+
+def _is_parameter(model: nn.Module, key: str) -> bool:
+    return key in dict(model.named_parameters())
+
+
+def _is_no_counter(_model: nn.Module, key: str) -> bool:
+    return not key.endswith("num_batches_tracked")
+
+
+def _only_parameters(model: nn.Module, state: State) -> Names:
+    missing, unexpected = _report(model, state)
+    return (
+        [key for key in missing if _is_parameter(model, key)],
+        unexpected
+        + [key for key in state if key in model.state_dict() and not _is_parameter(model, key)],
+    )
+
+
+def _no_buffers(model: nn.Module, state: State) -> Names:
+    missing, unexpected = _report(model, state)
+    return missing, [key for key in unexpected if "running" not in key]
+
+
+def _by_position(strict: bool) -> Callable[[nn.Module, State], None]:
+    def load(model: nn.Module, state: State) -> None:
+        for own, given in zip(model.state_dict().values(), state.values(), strict=False):
+            if strict or own.shape == given.shape:
+                own.copy_(given)
+
+    return load
+
+
+def _observe(answer: Answer, case: str, see: See) -> None:
+    model, given = _network(), CASES[case](dict(reversed(_network().state_dict().items())))
+    before, given_before = copy.deepcopy(model.state_dict()), copy.deepcopy(given)
+    parameters, wrong_shapes = dict(model.named_parameters()), _wrong_shapes(model, given)
+    missing, unexpected = _report(model, given)
+    try:
+        found = answer(model, given)
+    except Exception as error:
+        if not (missing or unexpected or wrong_shapes):
+            raise
+        _require_good_reason(error, missing, wrong_shapes, _changed(model.state_dict(), before))
+        return
+    if wrong_shapes:
+        raise _not_refused(model, before, wrong_shapes[0])
+
+    names = [_names(part) for part in _pair(found)]
+    see("the first list, in alphabetical order", ", ".join(names[0]) or "no names")
+    see("the second list, in alphabetical order", ", ".join(names[1]) or "no names")
+    _require_same_objects(model, parameters)
+    for key, value in model.state_dict().items():
+        see(key, value)
+        see(f"type of {key}", str(value.dtype))
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    see("parameters that cannot be trained any more", ", ".join(frozen) or "none")
+    _require_untouched(model, given, given_before)
+
+
+def _changed(state: State, before: State) -> list[str]:
+    return [k for k in before if k not in state or not torch.equal(state[k], before[k])]
+
+
+def _require_good_reason(
+    error: Exception, missing: list[str], wrong_shapes: list[str], changed: list[str]
+) -> None:
+    """Where the answer raised an error: was it asked for?"""
+    rows = explain(error).evidence
+    if not wrong_shapes:
+        raise Wrong(
+            "missing-refused" if missing else "unexpected-refused",
+            f"Your code stops with an error where a name is {'missing' if missing else 'unexpected'}. It "
+            "is to load what fits, and to give back the names.",
+            rows,
+        )
+    if changed:
+        raise Wrong(
+            "half-loaded",
+            "You raise an error for a tensor of another shape, but other tensors are already loaded by "
+            "then: the model is half old and half new. Look at all shapes first.",
+            (
+                ("Changed before the error", f"{len(changed)} tensors, the first is {changed[0]}"),
+                *rows,
+            ),
+        )
+    if not isinstance(error, ValueError):
+        raise Wrong(
+            "other-error",
+            f"For a tensor of another shape you raise a {type(error).__name__}. The task asks for a "
+            "ValueError.",
+            rows,
+        )
+    if not any(key in str(error) for key in wrong_shapes):
+        raise Wrong(
+            "key-not-named",
+            "Your ValueError does not say which tensor has another shape. Whoever reads it needs the name.",
+            (("Expected", f"a text with {wrong_shapes[0]}"), *rows),
+        )
+
+
+def _not_refused(model: nn.Module, before: State, key: str) -> Wrong:
+    rows = (("Looked at", key), ("Expected", "ValueError"), ("Got", "no error"))
+    if key in _changed(model.state_dict(), before):
+        return Wrong(
+            "shapes-ignored",
+            "You copy a tensor of another shape. Where PyTorch can stretch it, `copy_` does so without a "
+            "word, and the weights are not those that were given.",
+            rows,
+        )
+    return Wrong(
+        "wrong-shapes-skipped",
+        "You leave out a tensor that has another shape, without a word that it does not fit. The model "
+        "would go on with weights that nobody asked for: raise a ValueError.",
+        rows,
+    )
+
+
+def _pair(found: Any) -> tuple[Any, Any]:
+    if not issubclass(type(found), (tuple, list)) or len(found) != 2:
+        raise wrong_type(found, "a tuple of two lists")
+    return found[0], found[1]
+
+
+def _names(part: Any) -> list[str]:
+    kind = type(part)
+    if issubclass(kind, int):
+        raise Wrong(
+            "counts-instead-of-names",
+            "You give back how many names there are. The task asks for the names.",
+            (("Expected", "a list of names"), ("Got", str(int(part)))),
+        )
+    if issubclass(kind, (set, frozenset, type({}.keys()), dict)):
+        raise Wrong(
+            "sets-instead-of-lists",
+            "You give back names, but not in lists. The signature has `tuple[list[str], list[str]]`.",
+            (("Expected", "a list"), ("Got", kind.__name__)),
+        )
+    if not issubclass(kind, (list, tuple)) or not all(issubclass(type(name), str) for name in part):
+        raise wrong_type(part, "a list of names")
+    return sorted(map(str, part))
+
+
+def _require_same_objects(model: nn.Module, parameters: dict[str, nn.Parameter]) -> None:
+    new = [k for k, p in model.named_parameters() if p is not parameters.get(k)]
+    if new:
+        raise Wrong(
+            "new-parameters",
+            "You put new parameters in the place of the old ones. An optimiser that was made before would "
+            "go on training the old ones: write the numbers into those.",
+            (("New", f"{len(new)} parameters, the first is {new[0]}"),),
+        )
+
+
+def _require_untouched(model: nn.Module, given: State, before: State) -> None:
+    if given.keys() != before.keys() or _changed(given, before):
+        raise Wrong(
+            "dictionary-changed",
+            "The dictionary that you were given has changed. Whoever calls your function still needs it.",
+            (("Its tensors before", str(len(before))), ("afterwards", str(len(given)))),
+        )
+    memory = {value.data_ptr() for value in given.values()}
+    shared = [key for key, value in model.state_dict().items() if value.data_ptr() in memory]
+    if shared:
+        raise Wrong(
+            "shares-memory",
+            "The model now uses the memory of the tensors that you were given. Train it, and they change "
+            "too: copy the numbers.",
+            (("Shared", f"{len(shared)} tensors, the first is {shared[0]}"),),
+        )
+
+
+load_by_name = Check(
+    signature="load_by_name(model, state_dict)",
+    reference=_version(),
+    observe=_observe,
+    cases={case: case for case in CASES},
+    mistakes=(
+        Mistake(
+            "not-loaded",
+            "The names are right, but the model's numbers are the old ones. Did you load into a copy?",
+            [_version(lambda *_: None)],
+        ),
+        Mistake(
+            "by-position",
+            "You go through both in step, one tensor after the other. The order in a dictionary says "
+            "nothing: only the name tells which tensor belongs where.",
+            [_version(_by_position(True)), _version(_by_position(False))],
+        ),
+        Mistake(
+            "lists-swapped",
+            "The two lists have changed places: first comes what the model has and the weights do not.",
+            [_version(report=lambda *both: _report(*both)[::-1])],
+        ),
+        Mistake(
+            "buffers-left-out",
+            "The running statistics of batch norm are not loaded. They are not parameters but buffers, and "
+            "as much a part of the weights.",
+            [
+                _version(_some(_is_parameter)),
+                _version(_some(_is_parameter), _only_parameters),
+                _version(_some(_is_parameter), _no_buffers),
+                _version(report=_only_parameters),
+            ],
+        ),
+        Mistake(
+            "counter-left-out",
+            "`num_batches_tracked` is not loaded. It has no running in its name and no dimension, but is a "
+            "tensor of the model like the others.",
+            [_version(_some(_is_no_counter))],
+        ),
+        Mistake(
+            "nothing-missing",
+            "The first list is always empty. It names what the model has and the weights do not.",
+            [_version(report=lambda *both: ([], _report(*both)[1]))],
+        ),
+        Mistake(
+            "nothing-unexpected",
+            "The second list is always empty. It names what the weights have and the model does not.",
+            [_version(report=lambda *both: (_report(*both)[0], []))],
+        ),
+    ),
+)

@@ -1,0 +1,153 @@
+"""How a whole ResNet-50 is looked at, in task 5.3.
+
+It is large, and a verdict is to come at once. So weights are not drawn at random while an answer is built:
+they are overwritten anyway. A mistake is looked for in a narrow network, for which the answer's tensors are
+given a sixteenth of their channels. What is right is decided by the logits of the whole network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from resnet_edu import networks
+from resnet_edu.checks.compare import same, snapshot, tensor
+
+CLASSES = 10
+IMAGES = (2, 3, 48, 64)
+STAGES = {"layer1": (3, 64), "layer2": (4, 128), "layer3": (6, 256), "layer4": (3, 512)}
+FEATURES = 2048  # also in the narrow network, for those who write the number down in `forward`
+
+Trace = dict[str, Tensor]
+"""What reaches each block and the head, and the logits, each under a text for the learner."""
+
+
+class NoRandomWeights(TorchFunctionMode):
+    """Leaves a tensor as it is where it would be filled with random numbers."""
+
+    NAMES = frozenset(
+        {"normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_"}
+        | {"xavier_normal_", "xavier_uniform_"}
+    )
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in self.NAMES:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@cache
+def shapes(num_classes: int) -> dict[str, torch.Size]:
+    """The keys of torchvision's ResNet-50, and the shapes of its tensors."""
+    with NoRandomWeights():
+        model = networks.resnet50(num_classes)
+    return {key: value.shape for key, value in model.state_dict().items()}
+
+
+@cache
+def images() -> Tensor:
+    """A few small ones, of which no side equals the other."""
+    return torch.randn(IMAGES)
+
+
+@torch.no_grad()
+def set_weights(model: nn.Module, *, narrow: bool = False) -> None:
+    """Give a network with the right keys the same numbers each time, and none that it starts with."""
+    own = model.state_dict(keep_vars=True)
+    for key, shape in shapes(CLASSES).items():
+        if key.endswith("num_batches_tracked"):
+            continue
+        numbers = _numbers()
+        if key.endswith("running_var"):
+            numbers = numbers.abs() + 0.5
+        elif len(shape) > 1:
+            numbers = numbers * math.sqrt(2 / shape[1:].numel())
+        if narrow:
+            shape = [size // 16 if 64 <= size < FEATURES else size for size in shape]
+        own[key].data = own[key].data.new_empty(shape)
+        for part in own[key].view(-1).split(len(numbers)):
+            part.copy_(numbers[: len(part)])
+
+
+@cache
+def narrow_network() -> nn.Module:
+    """A right one."""
+    return _network(narrow=True)
+
+
+@cache
+def wanted_trace() -> Trace:
+    """What a right narrow network computes."""
+    return trace(narrow_network(), narrow_network(), {})[0]
+
+
+@cache
+@torch.no_grad()
+def wanted_logits() -> Tensor:
+    """What a right network of full width computes."""
+    return snapshot(_network(narrow=False)(images()))
+
+
+@torch.no_grad()
+def trace(model: nn.Module, parts: nn.Module, wanted: Trace) -> tuple[Trace, Exception | None]:
+    """What a narrow model computes, up to the first thing that is not as wanted, or to an error.
+
+    `parts` has the blocks and the head.
+    """
+    seen: Trace = {}
+
+    def note(label: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            if inputs:
+                seen[label] = snapshot(tensor(inputs[0]))
+                if wanted and not same(seen[label], wanted[label]):
+                    raise _Enough
+
+        return hook
+
+    blocks = [
+        f"{stage}.{place}" for stage, (number, _) in STAGES.items() for place in range(number)
+    ]
+    handles = [
+        parts.get_submodule(name).register_forward_pre_hook(note(f"what reaches {name}"))
+        for name in (*blocks, "fc")
+    ]
+    try:
+        seen["logits"] = snapshot(tensor(model(images())))
+    except _Enough:
+        pass
+    except Exception as error:
+        return seen, error
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen, None
+
+
+class _Enough(Exception):  # noqa: N818 - it stops a network, and is no failure
+    """The first difference was seen."""
+
+
+def _network(*, narrow: bool) -> nn.Module:
+    with NoRandomWeights():
+        model = networks.resnet50(CLASSES)
+    set_weights(model, narrow=narrow)
+    return model.eval()
+
+
+@cache
+def _numbers() -> Tensor:
+    return torch.randn(99_991)  # a prime: repeated, they stand at another place in each row
