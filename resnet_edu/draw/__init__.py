@@ -5,6 +5,7 @@ Every function draws into `ax`, or into new Axes where none are given, and leave
 picture in a notebook, with these sentences as its alternative text for who cannot see it.
 """
 
+from resnet_edu.draw.architecture import ArchitecturePicture, architecture, architecture_reading
 from resnet_edu.draw.bars import bars
 from resnet_edu.draw.flow import (
     FlowPicture,
@@ -24,6 +25,7 @@ from resnet_edu.draw.training import RacePicture, smoothed, training_accuracy, v
 
 __all__ = [
     "COLOURS",
+    "ArchitecturePicture",
     "ConvolutionPicture",
     "FlowPicture",
     "LesionPicture",
@@ -32,6 +34,8 @@ __all__ = [
     "ShortcutPicture",
     "activation_scales",
     "anatomy",
+    "architecture",
+    "architecture_reading",
     "autocorrelations",
     "axes",
     "bars",

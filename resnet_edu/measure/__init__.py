@@ -2,6 +2,7 @@
 
 `convolve`       what one small kernel does to one image
 `anatomy`        shape, parameters, multiply-adds and receptive field of every layer
+`architecture`   the same for a ResNet of 18 to 152 layers, block by block, with the code of each
 `signals`        how large the activations and the gradients are, layer by layer
 `gradient_flow`  the same for a network of given depth, activation, initialisation, ...
 `lesions`        what a network answers with one block removed; `without_block`, `shuffled` make such a copy
@@ -14,6 +15,7 @@ afterwards what they were, also when an error is raised.
 """
 
 from resnet_edu.measure.anatomy import Anatomy, Layer, anatomy
+from resnet_edu.measure.architecture import RESNETS, STAGES, Architecture, Place, Step, architecture
 from resnet_edu.measure.convolution import KERNELS, Convolution, convolve
 from resnet_edu.measure.flow import (
     ACTIVATIONS,
@@ -43,18 +45,24 @@ __all__ = [
     "INITIALISATIONS",
     "KERNELS",
     "NORMALISATIONS",
+    "RESNETS",
     "SHORTCUTS",
+    "STAGES",
     "Anatomy",
+    "Architecture",
     "BlockSignal",
     "Convolution",
     "FlowSetting",
     "Layer",
     "LayerSignal",
     "Lesions",
+    "Place",
     "ShortcutSetting",
     "ShortcutSignal",
     "Signals",
+    "Step",
     "anatomy",
+    "architecture",
     "autocorrelation",
     "block_names",
     "convolve",

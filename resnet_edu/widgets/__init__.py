@@ -1,5 +1,6 @@
 """Explorers and the small widgets of a lesson. They move arguments; measuring and drawing is elsewhere."""
 
+from resnet_edu.widgets.architecture import ArchitectureExplorer
 from resnet_edu.widgets.convolution import ConvolutionExplorer
 from resnet_edu.widgets.explorer import Explorer, View
 from resnet_edu.widgets.gradient_flow import GradientFlowExplorer
@@ -9,6 +10,7 @@ from resnet_edu.widgets.race import DegradationRace
 from resnet_edu.widgets.shortcuts import ShortcutExplorer
 
 __all__ = [
+    "ArchitectureExplorer",
     "ConvolutionExplorer",
     "DegradationRace",
     "Explorer",
