@@ -21,10 +21,11 @@ FLOORS = {
     "networks": ({"blocks"}, {"torch"}),
     "variants": ({"blocks", "networks"}, {"torch"}),
     "files": (set(), {"safetensors", "torch"}),
-    "data": (set(), {"numpy", "sklearn", "torch", "torchvision"}),
+    "data": (set(), {"matplotlib", "numpy", "sklearn", "torch", "torchvision"}),
     "weights": ({"blocks", "files", "networks"}, {"torch", "torchvision"}),
     "measure": ({"blocks", "networks"}, {"numpy", "torch"}),
     "training": ({"files", "measure"}, {"torch", "tqdm"}),
+    "pretrain": ({"data", "networks", "training", "weights"}, {"numpy", "torch"}),
     "transfer": ({"networks", "training"}, {"torch"}),
     "draw": ({"measure"}, {"PIL", "matplotlib", "numpy"}),
     "widgets": (

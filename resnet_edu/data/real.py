@@ -1,4 +1,4 @@
-"""Real images that need no download.
+"""Real images that need no download: handwriting and photographs.
 
 Every image of the course has the shape (3, H, W), also where it is grey, and values from 0 to 1.
 """
