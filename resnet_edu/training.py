@@ -147,20 +147,29 @@ def fit(
     loss was finite), FileError for a checkpoint that does not belong to this training, ValueError for
     data that cannot be used.
     """
-    with _prepared(model, train) as device, _interrupts() as interrupted:
-        run = _Run(model, train, recipe, device)
-        if checkpoint is not None and Path(checkpoint).exists():
-            run.load(checkpoint)
-        with _Bar(run, recipe.steps) if on_step is None else nullcontext() as bar:
-            while run.step < recipe.steps and not interrupted.is_set():
-                run.take_step()
-                if validation is not None and _is_due(run.step, recipe.steps):
-                    run.validation[run.step] = evaluate(model, validation)
-                (on_step or bar.update)(run.history())
-                ends = run.step == recipe.steps or interrupted.is_set()
-                if checkpoint is not None and (ends or run.step % CHECKPOINT_STEPS == 0):
-                    run.save(checkpoint)
-        return run.history()
+    with prepared(model, train) as device:
+        return complete(Run(model, train, recipe, device), validation, checkpoint, on_step)
+
+
+def complete(
+    run: Run,
+    validation: TensorDataset | None = None,
+    checkpoint: str | Path | None = None,
+    on_step: Callable[[History], None] | None = None,
+) -> History:
+    """Take all steps of `run` that are left, as `fit` describes it."""
+    if checkpoint is not None and Path(checkpoint).exists():
+        run.load(checkpoint)
+    with _interrupts() as interrupted, _Bar(run) if on_step is None else nullcontext() as bar:
+        while run.step < run.recipe.steps and not interrupted.is_set():
+            run.take_step()
+            if validation is not None and _is_due(run.step, run.recipe.steps):
+                run.validation[run.step] = evaluate(run.model, validation)
+            (on_step or bar.update)(run.history())
+            ends = run.step == run.recipe.steps or interrupted.is_set()
+            if checkpoint is not None and (ends or run.step % CHECKPOINT_STEPS == 0):
+                run.save(checkpoint)
+    return run.history()
 
 
 def steps(model: nn.Module, train: TensorDataset, recipe: Recipe) -> Iterator[History]:
@@ -169,8 +178,8 @@ def steps(model: nn.Module, train: TensorDataset, recipe: Recipe) -> Iterator[Hi
     So a network can be looked at while it trains, and several can be trained in turns. Close the
     generator, or let it run to its end, before the model is used for something else.
     """
-    with _prepared(model, train) as device:
-        run = _Run(model, train, recipe, device)
+    with prepared(model, train) as device:
+        run = Run(model, train, recipe, device)
         while run.step < recipe.steps:
             run.take_step()
             yield run.history()
@@ -196,8 +205,11 @@ def evaluate(model: nn.Module, data: TensorDataset) -> float:
     return right / len(images)
 
 
-class _Run:
-    """One training at one moment: everything that a checkpoint must hold."""
+class Run:
+    """One training at one moment: everything that a checkpoint must hold.
+
+    A subclass with a `next_batch` of its own trains on images that are made on the way.
+    """
 
     def __init__(
         self, model: nn.Module, train: TensorDataset, recipe: Recipe, device: torch.device
@@ -214,6 +226,7 @@ class _Run:
         )
         self.bfloat16 = _bfloat16_pays(device.type)
         self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.round_start = self.generator.get_state()
         self.step = 0
         self.losses: list[float] = []
         self.accuracies: list[float] = []
@@ -352,8 +365,8 @@ class _Run:
 class _Bar(tqdm):
     """The progress of one training, with the loss and the accuracy of the last batch."""
 
-    def __init__(self, run: _Run, steps: int) -> None:
-        super().__init__(desc="Training", total=steps, initial=run.step, unit="step")
+    def __init__(self, run: Run) -> None:
+        super().__init__(desc="Training", total=run.recipe.steps, initial=run.step, unit="step")
 
     def update(self, history: History) -> None:
         self.set_postfix_str(
@@ -382,7 +395,7 @@ def _device(model: nn.Module) -> torch.device:
 
 
 @contextmanager
-def _prepared(model: nn.Module, train: TensorDataset) -> Iterator[torch.device]:
+def prepared(model: nn.Module, train: TensorDataset) -> Iterator[torch.device]:
     """The model in training mode, where it trains fastest, its memory ordered by pixel; and back."""
     _require_data(train)
     home, device = next(model.parameters()).device, _device(model)
