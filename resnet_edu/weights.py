@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import os
 import re
 import socket
@@ -29,8 +30,10 @@ from urllib.error import HTTPError, URLError
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.blocks import Bottleneck
+from resnet_edu import files
+from resnet_edu.blocks import BasicBlock, Bottleneck, PlainBlock, padding_shortcut
 from resnet_edu.networks import (
+    Block,
     CifarResNet,
     ResNet,
     _accept_published_names,
@@ -413,3 +416,114 @@ def _state_of_keras(model: ResNet, layers: Iterable[Any]) -> dict[str, Tensor]:
         if mean in state:
             state[mean] = state[mean] - state.pop(name)
     return state
+
+
+# Networks in files of our own
+
+
+FORMAT = "resnet_edu network 1"
+BLOCKS: dict[str, Block] = {
+    "PlainBlock": PlainBlock,
+    "BasicBlock": BasicBlock,
+    "BasicBlock with padding shortcuts": partial(BasicBlock, shortcut=padding_shortcut),
+    "Bottleneck": Bottleneck,
+    "Bottleneck with the stride in its first 1x1": partial(Bottleneck, stride_in_1x1=True),
+}
+"""The blocks that a file can name."""
+
+
+def save(model: ResNet | CifarResNet, path: str | Path) -> None:
+    """Write a network to a safetensors file: the weights, and what it takes to build it again.
+
+    The file is written whole or not at all, over a file that is there. It holds neither the mode nor which
+    parameters are frozen.
+
+    Raises ValueError for a network that `load` could not build: it must be one of `resnet_edu.networks`,
+    of any width, depth and number of classes. Raises OSError where the disk does not allow it.
+    """
+    words = {"format": FORMAT, "architecture": json.dumps(_architecture_of(model))}
+    files.write(path, model.state_dict(), words)
+
+
+def load(path: str | Path) -> ResNet | CifarResNet:
+    """The network that `save` wrote to `path`, in evaluation mode.
+
+    Raises FileError for a file that is missing, damaged, or not written by `save`.
+    """
+    tensors, words = files.read(path)
+    if words.get("format") != FORMAT:
+        raise files.FileError(
+            f"{path} holds no network of this version's weights.save: its format is "
+            f"{words.get('format', 'not named')!r}, and {FORMAT!r} was expected. Weights from elsewhere "
+            f"are loaded by name: load_by_name(model, safetensors.torch.load_file(path))."
+        )
+    try:
+        architecture = json.loads(words["architecture"])
+        dtype = tensors["fc.weight"].dtype
+        if max(architecture.get("blocks", [0])) > len(tensors):
+            raise ValueError("more blocks than tensors")
+        with torch.device("meta"):  # shapes alone: what a stranger asks for costs no memory
+            model = _build(architecture, dtype)
+        fits = _shapes(model.state_dict()) == _shapes(tensors)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError):
+        fits = False
+    if not fits:
+        raise files.FileError(
+            f"The architecture that {path} names does not fit its weights. The file was altered, or made "
+            f"by another program: {words.get('architecture', 'no architecture')[:200]}"
+        )
+    load_by_name(model.to_empty(device="cpu"), tensors)
+    return model.eval()
+
+
+def _architecture_of(model: ResNet | CifarResNet) -> dict[str, Any]:
+    """What `_build` takes to make a network of the same parts: found by trying each block."""
+    try:
+        sizes = (
+            {"depth": 6 * len(model.layer1) + 2}
+            if type(model) is CifarResNet
+            else {"blocks": [len(model.get_submodule(f"layer{i}")) for i in (1, 2, 3, 4)]}
+            | {"width": model.conv1.out_channels}
+        )
+        for block in BLOCKS:
+            architecture = {
+                "network": type(model).__name__,
+                "block": block,
+                **sizes,
+                "num_classes": model.fc.out_features,
+                "epsilon": model.bn1.eps,
+                "momentum": model.bn1.momentum,
+            }
+            with torch.device("meta"):
+                twin = _build(architecture, model.fc.weight.dtype)
+            if _parts(twin) == _parts(model):
+                return architecture
+    except (AttributeError, LookupError, TypeError, ValueError):
+        pass  # a part that networks of ours do not have
+    raise ValueError(
+        f"save takes networks of resnet_edu.networks, built of {', '.join(BLOCKS)}; this "
+        f"{type(model).__name__} has other parts. Keep its weights by "
+        f"safetensors.torch.save_file(model.state_dict(), path), and the code that builds it."
+    )
+
+
+def _build(architecture: dict[str, Any], dtype: torch.dtype) -> ResNet | CifarResNet:
+    sizes = dict(architecture)
+    network = {"ResNet": ResNet, "CifarResNet": CifarResNet}[sizes.pop("network")]
+    block, epsilon, momentum = (sizes.pop(name) for name in ("block", "epsilon", "momentum"))
+    if not isinstance(epsilon, float | int) or not isinstance(momentum, float | int | None):
+        raise TypeError("epsilon and momentum are numbers")
+    model = network(BLOCKS[block], **sizes).to(dtype)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps, module.momentum = epsilon, momentum
+    return model
+
+
+def _parts(model: nn.Module) -> tuple[Any, ...]:
+    modules = [(name, type(m), m.extra_repr()) for name, m in model.named_modules()]
+    return modules, _shapes(model.state_dict())
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}

@@ -11,7 +11,7 @@ import resnet_edu
 
 PACKAGE = Path(resnet_edu.__file__).parent
 STDLIB = sys.stdlib_module_names
-HEAVY = {"IPython", "ipywidgets", "matplotlib", "sklearn", "torchvision"}
+HEAVY = {"IPython", "ipywidgets", "keras", "matplotlib", "sklearn", "torchvision"}
 
 # Each floor: the floors it may import from, and the libraries. Floors import only from those above.
 FLOORS = {
@@ -136,8 +136,9 @@ def test_the_package_alone_loads_nothing_heavy():
     assert not loaded_by("resnet_edu") & (HEAVY | {"torch", "numpy"})
 
 
-def test_blocks_networks_and_measure_load_torch_alone():
-    loaded = loaded_by("resnet_edu.blocks", "resnet_edu.networks", "resnet_edu.measure")
+def test_blocks_networks_weights_and_measure_load_torch_alone():
+    names = ("blocks", "networks", "weights", "measure")
+    loaded = loaded_by(*(f"resnet_edu.{name}" for name in names))
 
     assert "torch" in loaded
     assert not loaded & HEAVY
