@@ -140,7 +140,8 @@ def he_init_(model: nn.Module) -> None:
     inputs to zero, and the factor 2 makes up for it.
     """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+        # A network without numbers keeps none; PyTorch would load its compiler to fill it.
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 

@@ -127,7 +127,11 @@ def test_draw_may_name_torch_for_a_type_checker(monkeypatch, tmp_path):
 
 def loaded_by(*modules):
     """The names of all modules that a fresh Python has loaded after importing these."""
-    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    return loaded_by_code(f"import {', '.join(modules)}")
+
+
+def loaded_by_code(code):
+    code = f"{code}\nimport sys\nprint(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {name.split(".")[0] for name in run.stdout.split()}
 
@@ -146,3 +150,13 @@ def test_blocks_networks_weights_and_measure_load_torch_alone():
 
 def test_data_loads_scikit_learn_only_when_images_are_wanted():
     assert not loaded_by("resnet_edu.data") & HEAVY
+
+
+def test_a_network_without_numbers_loads_nothing_more():
+    """PyTorch loads its compiler, which takes seconds, to draw numbers that are not there."""
+    build = (
+        "import torch\nfrom resnet_edu.networks import {}\ntorch.set_default_device('meta')\n{}({})"
+    )
+
+    assert "sympy" not in loaded_by_code(build.format("resnet50", "resnet50", ""))
+    assert "sympy" not in loaded_by_code(build.format("cifar_resnet", "cifar_resnet", 8))
