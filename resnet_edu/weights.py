@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
+from os.path import isfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -171,11 +172,13 @@ def _suggest(unexpected: dict[str, Shape], missing: dict[str, Shape]) -> dict[st
     for alike in (_is_end_of_other, _is_spelled_alike):  # the surer sign first
         for name in [n for n in unexpected if n not in suggestions]:
             free = missing.keys() - suggestions.values()
-            fitting = [n for n in missing if n in free and missing[n] == unexpected[name]]
-            fitting = [n for n in fitting if alike(name, n)]
-            suggestions.update(
-                {name: max(fitting, key=partial(_likeness, name))} if fitting else {}
-            )
+            fitting = [
+                n
+                for n in missing
+                if n in free and missing[n] == unexpected[name] and alike(name, n)
+            ]
+            if fitting:
+                suggestions[name] = max(fitting, key=partial(_likeness, name))
     return {name: suggestions[name] for name in unexpected if name in suggestions}
 
 
@@ -208,7 +211,7 @@ PATIENCE = 20.0
 
 
 class DownloadError(RuntimeError):
-    """Published weights could not be had. Nothing of them is left on the disk."""
+    """Published weights could not be had. What was on the disk is as it was: no half file is left."""
 
 
 def imagenet(name: str = "resnet50", version: str = "IMAGENET1K_V2") -> ResNet:
@@ -218,7 +221,7 @@ def imagenet(name: str = "resnet50", version: str = "IMAGENET1K_V2") -> ResNet:
     `imagenet_file` says where. The file is checked at each call. A damaged one is downloaded again, and
     replaced when the new one is whole.
 
-    "IMAGENET1K_V1" are weights trained as in the paper, "IMAGENET1K_V2" those of a newer recipe, for
+    "IMAGENET1K_V1" was trained much as in the paper, "IMAGENET1K_V2" by a newer recipe; it exists for
     ResNet-50 and deeper. Images are prepared by the `transforms()` of torchvision's weights.
 
     Raises ValueError for a name or version that does not exist, and DownloadError, which says what to do,
@@ -232,7 +235,7 @@ def imagenet(name: str = "resnet50", version: str = "IMAGENET1K_V2") -> ResNet:
     except (OSError, HTTPException, RuntimeError) as error:
         raise DownloadError(
             f"The weights of {name} could not be had: {_in_words(error)}.\n"
-            + (f"(The file at {path} is damaged, or another one.)\n" if path.is_file() else "")
+            + ("(A file is there already; it is damaged or unreadable.)\n" if isfile(path) else "")
             + f"There are three ways out:\n"
             f"1. Try again.\n"
             f"2. Put the file from {url}\n   at {path}\n"
@@ -351,7 +354,7 @@ def keras_name(name: str) -> str:
 
 
 def from_keras(keras_model: Any) -> ResNet:
-    """Keras's ResNet50, ResNet101 or ResNet152 as one of our networks.
+    """Keras's ResNet50, ResNet101 or ResNet152 as one of our networks, in evaluation mode.
 
     It computes what Keras computes, up to the softmax: our networks end in logits, and
     `logits.softmax(1)` are Keras's probabilities. Images are (N, 3, H, W), prepared as by Keras's
@@ -364,15 +367,11 @@ def from_keras(keras_model: Any) -> ResNet:
     Raises ValueError for other models, and where a weight is missing or left over.
     """
     layers = {layer.name: layer for layer in getattr(keras_model, "layers", ())}
-    for needed in (
-        "conv1_conv",
-        "conv1_bn",
-        *(f"{s}_block1_1_conv" for s in STAGES),
-        "predictions",
-    ):
-        if needed not in layers:
+    starts = [f"{stage}_block1_1_conv" for stage in STAGES]
+    for name in ("conv1_conv", "conv1_bn", *starts, "predictions"):
+        if name not in layers:
             raise ValueError(
-                f"{WANTED_OF_KERAS} This {type(keras_model).__name__} has no layer {needed!r}."
+                f"{WANTED_OF_KERAS} This {type(keras_model).__name__} has no layer {name!r}."
             )
     blocks = [len([n for n in layers if re.fullmatch(rf"{s}_block\d+_1_conv", n)]) for s in STAGES]
     block = partial(Bottleneck, stride_in_1x1=True)

@@ -250,9 +250,13 @@ def test_what_does_not_exist_is_refused_with_what_does(function):
 # What can go wrong
 
 
+def contents(folder):
+    return {p: p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+
+
 def fail(url, path, match):
     """One clear error, three ways out, and nothing left."""
-    before = {p: p.read_bytes() for p in path.parent.parent.rglob("*") if p.is_file()}
+    before = contents(path.parent.parent)
 
     with pytest.raises(DownloadError, match=match) as error:
         imagenet("resnet18", V1)
@@ -266,8 +270,8 @@ def fail(url, path, match):
         "networks.resnet18()",
     ):
         assert way_out in str(error.value)
-    assert str(error.value).count("\n") == 5 + path.is_file()
-    assert {p: p.read_bytes() for p in path.parent.parent.rglob("*") if p.is_file()} == before
+    assert str(error.value).count("\n") == 5 + os.path.isfile(path)
+    assert contents(path.parent.parent) == before
     return str(error.value)
 
 
@@ -338,13 +342,15 @@ def test_a_full_disk(server, published, cache, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs a system with users")
-@pytest.mark.parametrize("exists", [True, False], ids=["its files", "itself"])
-def test_a_cache_that_is_read_only(server, published, monkeypatch, exists):
-    with tempfile.TemporaryDirectory() as folder:
+@pytest.mark.parametrize("rights", [0o555, 0o000], ids=["read-only", "closed"])
+@pytest.mark.parametrize("exists", [True, False], ids=["checkpoints", "hub"])
+def test_a_cache_that_is_not_ours_to_write(server, published, monkeypatch, exists, rights):
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to other users
         cache = Path(folder, "checkpoints")
         if exists:
-            cache.mkdir(mode=0o555)
-        Path(folder).chmod(0o555)
+            cache.mkdir()
+            cache.chmod(rights)
+        Path(folder).chmod(0o555 if exists else rights)
         monkeypatch.setattr(torch.hub, "_hub_dir", folder)
         me = os.geteuid()
         if me == 0:

@@ -525,8 +525,8 @@ def other_models():
     for number, strides in ((1, (1, 1)), (2, (2, 2))):
         other_stride.get_layer(f"conv3_block1_{number}_conv").strides = strides
     return {
-        "no layer 'conv1_conv'": applications.VGG16(weights=None),
-        "no layer 'conv1_bn'": applications.ResNet50V2(weights=None),
+        "no layer 'conv1_conv'": applications.VGG16(weights=None, input_shape=(32, 32, 3)),
+        "no layer 'conv1_bn'": applications.ResNet50V2(weights=None, classes=10),
         "no layer 'predictions'": headless,
         "no layer 'conv1_conv'.": Sequential([Input((64, 64, 3)), headless, layers.Dense(3)]),
         r"differs.\n  missing": applications.DenseNet121(weights=None),
