@@ -30,6 +30,15 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an answer is wrong, if it is not known why: part of a label, a name, and what to say."""
+
+    label: str
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Look:
     """What was seen of an answer in one case."""
 
@@ -56,8 +65,8 @@ class Check:
 
     `observe(answer, case, see)` uses the answer in one case and notes by `see(label, value)` what it did.
     An answer is right where it is seen to do what the reference does, in every case. It has a known
-    mistake where it does, in every case, what a version with that mistake does. `cases` are found under
-    the text that tells a learner what was tried.
+    mistake where it does, in every case, what a version with that mistake does; else the first label that
+    differs tells the `Place`. `cases` are found under the text that tells a learner what was tried.
     """
 
     signature: str
@@ -65,6 +74,7 @@ class Check:
     observe: Callable[[Answer, Any, See], None]
     cases: Mapping[str, Any]
     mistakes: Sequence[Mistake]
+    places: Sequence[Place] = ()
 
     @property
     def name(self) -> str:
@@ -113,7 +123,11 @@ class Check:
         for mistake in self.mistakes:
             if any(self._does_the_same(version, looks) for version in mistake.versions):
                 return self._not_yet(mistake.name, mistake.message, evidence)
-        if any(label == "Looked at" and "afterwards" in text for label, text in evidence):
+        looked_at = dict(evidence).get("Looked at", "")
+        for place in self.places:
+            if place.label in looked_at:
+                return self._not_yet(place.name, place.message, evidence)
+        if "afterwards" in looked_at:
             return self._not_yet(
                 "changes-its-input",
                 "Your code changes a value that it was given. Whoever calls it still needs that value.",

@@ -26,6 +26,7 @@ from resnet_edu.checks.verdict import NOT_ATTEMPTED, TOO_SLOW
 
 LONGEST_TEXT = 300
 TICK = 0.05  # seconds between two looks at the clock
+PATIENCE = 4  # as many seconds of the clock count as one of the processor's
 NOT_THE_LEARNERS = (
     f"{Path(__file__).parents[1]}{os.sep}",
     *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib")),
@@ -72,8 +73,10 @@ class Raised:
 class TimeLimit:
     """Stops the learner's code after some seconds, where the system can: not on Windows, nor in a thread.
 
-    The time runs from the start of the `with` block, but not while a module is imported: that happens once,
-    and a module imported by half would stay broken. Only what `run` does is stopped.
+    What counts is the processor's time: a busy computer makes no answer too slow. Of the clock's time a
+    part counts, for code that waits. It runs from the start of the `with` block, but not while a module is
+    imported: that happens once, and a module imported by half would stay broken. Only what `run` does is
+    stopped.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -86,8 +89,8 @@ class TimeLimit:
 
     def __enter__(self) -> TimeLimit:
         if self.works:
-            self.started = self.last_tick = time.monotonic()
-            self.end = self.started + self.seconds
+            self.started, self.started_cpu = time.monotonic(), time.thread_time()
+            self.last_tick, self.end = 0.0, self.seconds
             self.handler_before = signal.signal(signal.SIGALRM, self._tick)
             # It goes on when time is up, for code that catches everything once.
             self.timer_before = signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
@@ -103,7 +106,7 @@ class TimeLimit:
                 signal.setitimer(signal.ITIMER_REAL, left, interval)
 
     def _tick(self, _signal: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
+        now = self._used()
         importing = _is_importing(frame)
         if importing:
             self.end += now - self.last_tick
@@ -111,6 +114,10 @@ class TimeLimit:
         self.over = now >= self.end
         if self.over and self.stoppable and not importing:
             raise TooSlow
+
+    def _used(self) -> float:
+        waited = time.monotonic() - self.started
+        return max(time.thread_time() - self.started_cpu, waited / PATIENCE)
 
     def run(self, work: Callable[[], None]) -> bool:
         """Do it. False where it was stopped."""

@@ -152,10 +152,23 @@ def test_a_slow_answer_is_not_blamed_for_its_signature() -> None:
     """It comes through when called by position, and time is up when it is called by name."""
 
     def slow(size: int, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
-        time.sleep(1.2 / len(checks.conv_output_size.cases))
+        end = time.thread_time() + 1.2 / len(checks.conv_output_size.cases)
+        while time.thread_time() < end:
+            pass
         return (size + 2 * padding - kernel_size) // stride + 1
 
     assert checks.conv_output_size(slow).mistake == "too-slow"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no time limit on this system")
+def test_a_busy_computer_makes_no_answer_too_slow() -> None:
+    """Somebody else has the processor for longer than the learner's code has."""
+
+    def interrupted(size: int, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
+        time.sleep(1 / len(checks.conv_output_size.cases))
+        return (size + 2 * padding - kernel_size) // stride + 1
+
+    assert checks.conv_output_size(interrupted).passed
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no time limit on this system")
