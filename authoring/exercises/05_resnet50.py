@@ -16,7 +16,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_edu import checks
+from resnet_edu import checks, networks
 
 # %% [markdown]
 # ## 5.1 The bottleneck
@@ -91,8 +91,8 @@ checks.bottleneck(Bottleneck)
 # - the first block takes `in_channels` channels and has the stride,
 # - each further block takes what the block before it gives, and keeps the size.
 #
-# Use your `Bottleneck`. If it is not finished yet, go on with the library's, `blocks.Bottleneck`: it takes the
-# same arguments.
+# Use your `Bottleneck`. If it is not finished yet, go on with the library's, `networks.Bottleneck`: it
+# takes the same arguments.
 #
 # <details><summary>Hint 1</summary>
 # How many channels does the second block get? It is neither <code>in_channels</code> nor <code>width</code>.
@@ -134,7 +134,7 @@ checks.make_stage(make_stage)
 # - the head: the mean of each channel, and `fc`, a linear layer that gives `num_classes` logits.
 #
 # Images of any size go in, not only of 224 pixels. Use your `make_stage`, or
-# `networks.make_stage(blocks.Bottleneck, in_channels, width, blocks, stride)`.
+# `networks.make_stage(networks.Bottleneck, in_channels, width, blocks, stride)`.
 #
 # <details><summary>Hint 1</summary>
 # Only what has weights needs its name. The ReLU and the two pools may be modules or functions. How many channels come
@@ -186,8 +186,13 @@ checks.resnet50(ResNet50)
 # The number in the name counts the layers with weights on the way through the network: convolutions and linear
 # layers. Batch norms do not count, and neither do the convolutions on shortcuts.
 #
-# Count them in any of the library's networks `networks.resnet18()` to `networks.resnet152()`.
-#
+# Count them in any of the library's networks `networks.resnet18()` to `networks.resnet152()`. To have a look at one:
+
+# %%
+for name, module in networks.resnet18().layer2[0].named_modules():
+    print(name, type(module).__name__)
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>
 # <code>model.named_modules()</code> gives every module with its name, those inside others too.
 # </details>
@@ -272,6 +277,7 @@ checks.load_by_name(load_by_name)
 # network, with the random weights that it starts with, and yours are to say the same.
 #
 # ```python
+# import torch
 # import torchvision
 #
 # theirs, mine = torchvision.models.resnet50().eval(), ResNet50().eval()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.checks.compare import See, as_call, tensor, wrong_type
+from resnet_edu.checks.compare import Evidence, See, as_call, tensor, wrong_type
 from resnet_edu.checks.guard import Wrong
 
 BlockCase = tuple[tuple[int, ...], tuple[int, ...]]
@@ -189,14 +189,20 @@ def make_lazy_modules(block: nn.Module, x: Tensor) -> None:
 
 def require_names(block: nn.Module, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Say which names are missing, and whether it is for modules in a Python list. Raises Wrong."""
-    missing = {key.partition(".")[0] for key in state.keys() - own.keys() if "running" not in key}
+    missing = [key for key in state if key not in own and "running" not in key]
     if not missing:
         return
-    wanted = ", ".join(dict.fromkeys(key.partition(".")[0] for key in state))
-    rows = (
-        ("Expected", wanted),
-        ("Got", ", ".join(name for name, _ in block.named_children()) or "no modules"),
+    wanted = dict.fromkeys(key.partition(".")[0] for key in state)
+    found = list(block._modules)
+    rows: Evidence = (
+        ("Expected", ", ".join(wanted)),
+        ("Got", ", ".join(found) or "no modules"),
     )
+    if wanted.keys() <= set(found):  # a name inside one of them
+        rows = (
+            ("Missing", missing[0]),
+            ("Got", next((key for key in own if key not in state), "nothing")),
+        )
     if any(holds_modules(value) for name, value in vars(block).items() if name != "_modules"):
         raise Wrong(
             "modules-in-a-list",

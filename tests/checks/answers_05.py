@@ -423,6 +423,20 @@ class relu_and_then_normalised(_Bottleneck):
         return self.bn3(self.conv3(out))
 
 
+@wrong(checks.bottleneck, "pre-activation")
+class batch_norm_first(_Bottleneck):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__(in_channels, width, stride)
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.bn3 = nn.BatchNorm2d(width)
+
+    def forward(self, x):
+        out = self.conv1(F.relu(self.bn1(x)))
+        out = self.conv2(F.relu(self.bn2(out)))
+        out = self.conv3(F.relu(self.bn3(out)))
+        return out + self.shortcut(x)
+
+
 @wrong(checks.bottleneck, "batch-norm-after-addition")
 class the_sum_is_normalised(_Bottleneck):
     def forward(self, x):
@@ -516,6 +530,84 @@ class constructor_forgotten(nn.Module):
 
     def __init__(self, in_channels, width, stride=1):
         self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+
+
+@wrong(checks.bottleneck, "projection-unused")
+class adds_x_whatever_comes(_Bottleneck):
+    def forward(self, x):
+        return F.relu(self.branch(x) + x)
+
+
+@wrong(checks.bottleneck, "projection-of-the-branch")
+class projects_out(_Bottleneck):
+    def forward(self, x):
+        out = self.branch(x)
+        identity = x
+        if self.downsample is not None:
+            identity = self.downsample(out)
+        return F.relu(out + identity)
+
+
+@wrong(checks.bottleneck, "x-overwritten")
+class everything_is_called_x(_Bottleneck):
+    def forward(self, x):
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.bn3(self.conv3(x))
+        return self.relu(x + x)
+
+
+@wrong(checks.bottleneck, "relu-of-input")
+class one_inplace_relu_too_many(_Bottleneck):
+    def forward(self, x):
+        out = self.branch(self.relu(x))
+        return self.relu(out + self.shortcut(x))
+
+
+@wrong(checks.bottleneck, "not-a-relu")
+class leaky(_Bottleneck):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__(in_channels, width, stride)
+        self.relu = nn.LeakyReLU()
+
+
+@wrong(checks.bottleneck, "concatenated")
+class as_in_densenet(_Bottleneck):
+    def forward(self, x):
+        return F.relu(torch.cat([self.branch(x), self.shortcut(x)], dim=1))
+
+
+@wrong(checks.bottleneck, "averaged")
+class half_and_half(_Bottleneck):
+    def forward(self, x):
+        return F.relu((self.branch(x) + self.shortcut(x)) / 2)
+
+
+@wrong(checks.bottleneck, "groups")
+class depthwise(_Bottleneck):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__(in_channels, width, stride)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, groups=width, bias=False)
+
+
+@wrong(checks.bottleneck, "wrong-channels")
+class last_batch_norm_too_narrow(_Bottleneck):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__(in_channels, width, stride)
+        self.bn3 = nn.BatchNorm2d(width)
+
+
+@wrong(checks.bottleneck, "missing-module")
+class projection_of_resnet_d(_Bottleneck):
+    def projection(self, in_channels, out_channels, stride):
+        conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        return nn.Sequential(nn.AvgPool2d(stride, stride), conv, nn.BatchNorm2d(out_channels))
+
+
+@wrong(checks.bottleneck, "parameter-names")
+class planes(_Bottleneck):
+    def __init__(self, inplanes, planes, stride=1):
+        super().__init__(inplanes, planes, stride)
 
 
 # 5.2
@@ -711,6 +803,29 @@ def blocks_with_names(in_channels, width, blocks, stride):
         stage.add_module(f"block{i + 1}", _Library(in_channels, width, stride))
         in_channels, stride = 4 * width, 1
     return stage
+
+
+@wrong(checks.make_stage, "list-not-unpacked")
+def star_forgotten(in_channels, width, blocks, stride):
+    layers = [_Library(in_channels, width, stride)]
+    layers += [_Library(4 * width, width) for _ in range(blocks - 1)]
+    return nn.Sequential(layers)
+
+
+@wrong(checks.make_stage, "in-channels-multiplied")
+def times_expansion(in_channels, width, blocks, stride):
+    layers = []
+    for i in range(blocks):
+        layers.append(_Library(in_channels, width, stride if i == 0 else 1))
+        in_channels = in_channels * _Library.expansion
+    return nn.Sequential(*layers)
+
+
+@wrong(checks.make_stage, "in-channels-of-the-first")
+def four_times_width_for_all(in_channels, width, blocks, stride):
+    return nn.Sequential(
+        *(_Library(4 * width, width, stride if i == 0 else 1) for i in range(blocks))
+    )
 
 
 # 5.3
@@ -1025,7 +1140,7 @@ class gives_log_probabilities(_ResNet50):
         return F.log_softmax(super().head(x), dim=-1)
 
 
-@wrong(checks.resnet50, "relu-on-logits")
+@wrong(checks.resnet50, "function-of-logits")
 class relu_at_the_very_end(_ResNet50):
     def head(self, x):
         return self.relu(super().head(x))
@@ -1161,6 +1276,64 @@ class a_hidden_layer_in_the_head(_ResNet50):
 class no_return(_ResNet50):
     def forward(self, x):
         super().forward(x)
+
+
+@wrong(checks.resnet50, "features-given-back")
+class head_not_called(_ResNet50):
+    def head(self, x):
+        return torch.flatten(self.avgpool(x), 1)
+
+
+@wrong(checks.resnet50, "block-unused")
+class a_stage_skipped(_ResNet50):
+    def stages(self, x):
+        return self.layer4(self.layer3(self.layer1(x)))
+
+
+@wrong(checks.resnet50, "fixed-pool")
+class square_images_only(_ResNet50):
+    def head(self, x):
+        return self.fc(F.avg_pool2d(x, x.shape[2]).flatten(1))
+
+
+@wrong(checks.resnet50, "pool-twice")
+class pooled_twice(_ResNet50):
+    def stem(self, x):
+        return self.maxpool(super().stem(x))
+
+
+@wrong(checks.resnet50, "classes-given-back")
+class argmax(_ResNet50):
+    def head(self, x):
+        return super().head(x).argmax(1)
+
+
+@wrong(checks.resnet50, "missing-keys")
+class dropout_and_fc(_ResNet50):
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        self.fc = nn.Sequential(nn.Dropout(), nn.Linear(2048, num_classes))
+
+
+@wrong(checks.resnet50, "in-channels")
+class layer2_gets_64(_ResNet50):
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        self.layer2 = self.stage(64, 128, 4, 2)
+
+
+@wrong(checks.resnet50, "wrong-shape")
+class a_narrow_stem(_ResNet50):
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        self.conv1 = nn.Conv2d(3, 16, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = self.stage(16, 64, 3, 1)
+
+
+@wrong(checks.resnet50, "bottleneck-is-wrong")
+class of_blocks_without_padding(_ResNet50):
+    block = padding_forgotten
 
 
 # 5.4
@@ -1355,6 +1528,16 @@ def printed(model):
 @wrong(checks.count_layers, "wrong-type")
 def the_list(model):
     return [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+
+
+@wrong(checks.count_layers, "four-shortcuts-assumed")
+def minus_four(model):
+    return convs_and_linears(model) - 4
+
+
+@wrong(checks.count_layers, "one-layer-too-many")
+def with_the_image(model):
+    return by_kind_and_name(model) + 1
 
 
 # 5.5
@@ -1638,3 +1821,44 @@ def refuses_gaps(model, state_dict):
     for key in own:
         own[key].copy_(state_dict[key])
     return [], [k for k in state_dict if k not in own]
+
+
+@wrong(checks.load_by_name, "shapes-ignored")
+def as_many_numbers(model, state_dict):
+    own = model.state_dict()
+    for key, value in state_dict.items():
+        if key in own and own[key].numel() != value.numel():
+            raise ValueError(key)
+    for key, value in state_dict.items():
+        if key in own:
+            own[key].copy_(value.view_as(own[key]))
+    return [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
+
+
+@wrong(checks.load_by_name, "buffers-left-out")
+def misses_only_parameters(model, state_dict):
+    _, unexpected = checked_then_pytorchs(model, state_dict)
+    return [k for k, _ in model.named_parameters() if k not in state_dict], unexpected
+
+
+@wrong(checks.load_by_name, "type-changed")
+def data_cloned(model, state_dict):
+    own = _must_fit(model, state_dict)
+    for key, tensor in model.state_dict(keep_vars=True).items():
+        if key in state_dict:
+            tensor.data = state_dict[key].clone()
+    return [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
+
+
+@wrong(checks.load_by_name, "missing-changed")
+def missing_set_to_zero(model, state_dict):
+    missing, unexpected = checked_then_pytorchs(model, state_dict)
+    for key in missing:
+        model.state_dict()[key].zero_()
+    return missing, unexpected
+
+
+@wrong(checks.load_by_name, "wrong-type")
+def one_list(model, state_dict):
+    missing, unexpected = checked_then_pytorchs(model, state_dict)
+    return missing + unexpected + ["and more"]

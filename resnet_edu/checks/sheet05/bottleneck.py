@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,11 +21,26 @@ from resnet_edu.checks.block import (
     require_projection,
     variant,
 )
-from resnet_edu.checks.check import Answer, Check, Mistake
+from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See
 from resnet_edu.checks.guard import Wrong
 
 EXPANSION = 4
+KERNELS = (
+    "wrong-kernels",
+    "The kernels are not 1x1, 3x3, 1x1. The block saves by doing the 3x3 only where there are few "
+    "channels.",
+)
+CHANNELS = (
+    "wrong-channels",
+    "A layer has another number of channels than the task says. Each takes as many as the one before it "
+    "gives.",
+)
+GROUPS = (
+    "groups",
+    "A convolution works in groups of channels. So do later blocks; in this one, each output channel sees "
+    "all input channels.",
+)
 
 
 class _Reference(Bottleneck):
@@ -41,6 +57,23 @@ def _branch(b: Bottleneck, x: Tensor) -> Tensor:
     return b.bn3(b.conv3(_inside(b, x)))
 
 
+def _with_itself(b: Bottleneck, out: Tensor) -> Tensor:
+    return out + b.downsample(out)
+
+
+def _projection_of_the_branch(b: Bottleneck, x: Tensor) -> Tensor:
+    out = _branch(b, x)
+    return F.relu(out + (x if isinstance(b.downsample, nn.Identity) else b.downsample(out)))
+
+
+def _with_activation(f: Callable[[Tensor], Tensor]) -> Callable[[Bottleneck, Tensor], Tensor]:
+    def forward(b: Bottleneck, x: Tensor) -> Tensor:
+        out = f(b.bn2(b.conv2(f(b.bn1(b.conv1(x))))))
+        return f(b.bn3(b.conv3(out)) + b.downsample(x))
+
+    return forward
+
+
 def _version(forward: Callable[[Any, Tensor], Tensor] | None = None, **modules: Any) -> Answer:
     return variant(_Reference, forward, **modules)
 
@@ -49,9 +82,8 @@ def _with_branch(branch: Callable[[Any, Tensor], Tensor]) -> Answer:
     return _version(lambda b, x: F.relu(branch(b, x) + b.downsample(x)))
 
 
-def _convolutions(kernels: tuple[int, int, int], **options: Any) -> dict[str, Any]:
-    """The three convolutions, with other kernels or options."""
-    first, second, third = kernels
+def _convolutions(**options: Any) -> dict[str, Any]:
+    """The three convolutions, with other options."""
 
     def conv(i: int, o: int, kernel: int, stride: int = 1) -> nn.Module:
         return nn.Conv2d(
@@ -59,9 +91,9 @@ def _convolutions(kernels: tuple[int, int, int], **options: Any) -> dict[str, An
         )
 
     return {
-        "conv1": lambda i, w, s=1: conv(i, w, first),
-        "conv2": lambda i, w, s=1: conv(w, w, second, s),
-        "conv3": lambda i, w, s=1: conv(w, 4 * w, third),
+        "conv1": lambda i, w, s=1: conv(i, w, 1),
+        "conv2": lambda i, w, s=1: conv(w, w, 3, s),
+        "conv3": lambda i, w, s=1: conv(w, 4 * w, 1),
     }
 
 
@@ -71,13 +103,15 @@ def _some_of(modules: dict[str, Any], *choices: str) -> list[Answer]:
 
 
 def _downsample(
-    *, always: bool = False, kernel: int = 1, bias: bool = False, stride: bool = True, end: Any = ()
+    make_conv: Callable[[int, int, int], nn.Module] = conv1x1,
+    *,
+    always: bool = False,
+    end: Any = (),
 ) -> Callable[..., nn.Module]:
     def make(i: int, w: int, s: int = 1) -> nn.Module:
         if i == 4 * w and s == 1 and not always:
             return nn.Identity()
-        conv = nn.Conv2d(i, 4 * w, kernel, s if stride else 1, kernel // 2, bias=bias)
-        return nn.Sequential(conv, nn.BatchNorm2d(4 * w), *end)
+        return nn.Sequential(make_conv(i, 4 * w, s), nn.BatchNorm2d(4 * w), *end)
 
     return make
 
@@ -90,12 +124,6 @@ _STRIDES = {
 }
 
 
-def _pre_activation(b: Bottleneck, x: Tensor) -> Tensor:
-    out = b.conv1(F.relu(b.bn1(x)))
-    out = b.conv2(F.relu(b.bn2(out)))
-    return b.conv3(F.relu(b.bn3(out))) + b.downsample(x)
-
-
 def _observe(answer: Answer, case: BlockCase, see: See) -> None:
     arguments, _ = case
     block = answer(*arguments)
@@ -103,6 +131,7 @@ def _observe(answer: Answer, case: BlockCase, see: See) -> None:
         _require_expansion(block, arguments)
         _require_condition(answer)
         require_projection(answer, block, arguments, EXPANSION)
+        _require_layers(block, arguments)
     observe_block(_Reference, answer, case, see)
 
 
@@ -146,6 +175,35 @@ def _require_expansion(block: nn.Module, arguments: tuple[int, ...]) -> None:
             "know how many channels come out.",
             (("Looked at", "expansion"), ("Expected", str(EXPANSION)), ("Got", str(found))),
         )
+
+
+def _require_layers(block: nn.Module, arguments: tuple[int, ...]) -> None:
+    """Say which layer does not fit the others, rather than that the block stops with an error."""
+    i, width = arguments[:2]
+    if getattr(getattr(block, "bn1", None), "num_features", width) == i != width:
+        raise Wrong(
+            "pre-activation",
+            "The first batch norm fits the block's input. Batch norm before each convolution is the block "
+            "of 2016; in ResNet-50 the convolution comes first.",
+            (("Looked at", "channels of bn1"), ("Expected", str(width)), ("Got", str(i))),
+        )
+    layers = (("1", i, width, 1), ("2", width, width, 3), ("3", width, EXPANSION * width, 1))
+    for number, before, after, kernel in layers:
+        conv, bn = (getattr(block, name + number, None) for name in ("conv", "bn"))
+        if isinstance(conv, nn.Conv2d):
+            _require_equal(f"kernel of conv{number}", (kernel, kernel), conv.kernel_size, KERNELS)
+            if not nn.parameter.is_lazy(conv.weight):
+                _require_equal(f"channels into conv{number}", before, conv.in_channels, CHANNELS)
+            _require_equal(f"channels out of conv{number}", after, conv.out_channels, CHANNELS)
+            _require_equal(f"groups of conv{number}", 1, conv.groups, GROUPS)
+        if isinstance(bn, nn.BatchNorm2d) and not nn.parameter.is_lazy(bn.weight):
+            _require_equal(f"channels of bn{number}", after, bn.num_features, CHANNELS)
+
+
+def _require_equal(looked_at: str, wanted: object, got: object, finding: tuple[str, str]) -> None:
+    if got != wanted:
+        rows = (("Looked at", looked_at), ("Expected", str(wanted)), ("Got", str(got)))
+        raise Wrong(*finding, rows)
 
 
 def _require_condition(answer: Answer) -> None:
@@ -253,18 +311,6 @@ bottleneck = Check(
             [_version(lambda b, x: F.relu(b.bn3(b.conv3(_inside(b, x)) + b.downsample(x))))],
         ),
         Mistake(
-            "pre-activation",
-            "Batch norm and ReLU come before each convolution. That is the block of 2016; in ResNet-50 the "
-            "convolution comes first.",
-            [
-                _version(
-                    _pre_activation,
-                    bn1=lambda i, w, s=1: nn.BatchNorm2d(i),
-                    bn3=lambda i, w, s=1: nn.BatchNorm2d(w),
-                )
-            ],
-        ),
-        Mistake(
             "relu-on-shortcut",
             "There is a ReLU on the shortcut. What x holds below zero is lost there.",
             [
@@ -292,6 +338,52 @@ bottleneck = Check(
             [_version(lambda b, x: F.relu(_branch(b, x) * b.downsample(x)))],
         ),
         Mistake(
+            "concatenated",
+            "The branch and the shortcut stand side by side, with twice the channels. They are added.",
+            [
+                _version(lambda b, x: F.relu(torch.cat((_branch(b, x), b.downsample(x)), 1))),
+                _version(lambda b, x: F.relu(torch.cat((b.downsample(x), _branch(b, x)), 1))),
+            ],
+        ),
+        Mistake(
+            "averaged",
+            "You take the mean of branch and shortcut. It is their sum.",
+            [_version(lambda b, x: F.relu((_branch(b, x) + b.downsample(x)) / 2))],
+        ),
+        Mistake(
+            "x-overwritten",
+            "What the branch gives is added to itself, not to the block's input. Does `x` still hold the "
+            "input at the end?",
+            [
+                _version(lambda b, x: F.relu(2 * _branch(b, x))),
+                _version(lambda b, x: F.relu(_with_itself(b, _branch(b, x)))),
+            ],
+        ),
+        Mistake(
+            "projection-unused",
+            "`downsample` is made but not used in `forward`: x is added as it is.",
+            [_version(lambda b, x: F.relu(_branch(b, x) + x))],
+        ),
+        Mistake(
+            "projection-of-the-branch",
+            "`downsample` gets what the branch gives. It is there to make the block's input fit.",
+            [_version(_projection_of_the_branch)],
+        ),
+        Mistake(
+            "relu-of-input",
+            "The input goes through a ReLU before all else, and what it holds below zero is lost.",
+            [
+                _version(lambda b, x: F.relu(_branch(b, F.relu(x)) + b.downsample(F.relu(x)))),
+                _version(lambda b, x: F.relu(_branch(b, x.relu_()) + b.downsample(x))),
+                _version(lambda b, x: F.relu(_branch(b, F.relu(x)) + b.downsample(x))),
+            ],
+        ),
+        Mistake(
+            "not-a-relu",
+            "There is another function in the place of ReLU.",
+            [_version(_with_activation(f)) for f in (F.leaky_relu, F.gelu, F.silu, F.relu6, F.elu)],
+        ),
+        Mistake(
             "projection-always",
             "There is a projection also where the shape stays. There the shortcut is to be the identity: "
             "it costs nothing and carries everything.",
@@ -301,7 +393,21 @@ bottleneck = Check(
             "projection-3x3",
             "The projection has 3x3 kernels. 1x1 is enough to change the shape, and published weights "
             "have it.",
-            [_version(downsample=_downsample(kernel=3))],
+            [_version(downsample=_downsample(conv3x3))],
+        ),
+        Mistake(
+            "projection-padded",
+            "There is padding on the shortcut. A 1x1 kernel takes nothing away, so the image grows.",
+            [
+                _version(
+                    downsample=_downsample(lambda i, o, s: nn.Conv2d(i, o, 1, s, 1, bias=False))
+                )
+            ],
+        ),
+        Mistake(
+            "stride-always-2",
+            "The shortcut always halves the image. `stride` says whether it does.",
+            [_version(downsample=_downsample(lambda i, o, s: conv1x1(i, o, 2)))],
         ),
         Mistake(
             "stride-on-first-1x1",
@@ -331,22 +437,10 @@ bottleneck = Check(
             "size, or of the size that came in.",
             [
                 _version(conv2=_STRIDES["none"]),
-                _version(downsample=_downsample(stride=False)),
-                _version(conv2=_STRIDES["none"], downsample=_downsample(stride=False)),
-            ],
-        ),
-        Mistake(
-            "wrong-kernels",
-            "The kernels are not 1x1, 3x3, 1x1. The block saves by doing the 3x3 only where there are few "
-            "channels.",
-            [
-                *_some_of(_convolutions((3, 3, 3)), "1", "3", "13"),
-                *_some_of(_convolutions((1, 1, 1)), "2"),
-                *_some_of(_convolutions((1, 5, 1)), "2"),
-                *_some_of(_convolutions((1, 7, 1)), "2"),
-                *_some_of(_convolutions((3, 1, 3)), "123"),
-                *_some_of(_convolutions((3, 1, 1)), "12"),
-                *_some_of(_convolutions((1, 1, 3)), "23"),
+                _version(downsample=_downsample(lambda i, o, s: conv1x1(i, o))),
+                _version(
+                    conv2=_STRIDES["none"], downsample=_downsample(lambda i, o, s: conv1x1(i, o))
+                ),
             ],
         ),
         Mistake(
@@ -354,22 +448,30 @@ bottleneck = Check(
             "A convolution has a bias. The batch norm after it takes the mean away, and any bias with "
             "it.",
             [
-                *_some_of(_convolutions((1, 3, 1), bias=True), "1", "2", "3", "12", "13", "23"),
-                *_some_of(_convolutions((1, 3, 1), bias=True), "123"),
-                _version(downsample=_downsample(bias=True)),
-                _version(**_convolutions((1, 3, 1), bias=True), downsample=_downsample(bias=True)),
+                *_some_of(_convolutions(bias=True), "1", "2", "3", "12", "13", "23"),
+                *_some_of(_convolutions(bias=True), "123"),
+                _version(downsample=_downsample(lambda i, o, s: nn.Conv2d(i, o, 1, s))),
+                _version(
+                    **_convolutions(bias=True),
+                    downsample=_downsample(lambda i, o, s: nn.Conv2d(i, o, 1, s)),
+                ),
             ],
         ),
         Mistake(
             "no-padding",
             "The image shrinks: a 3x3 kernel without padding takes a pixel from each side.",
-            _some_of(_convolutions((1, 3, 1), padding=0), "2"),
+            _some_of(_convolutions(padding=0), "2"),
         ),
         Mistake(
             "padding-around-1x1",
             "There is padding around a 1x1 convolution. A 1x1 kernel takes nothing from the sides, so the "
             "image grows.",
-            _some_of(_convolutions((1, 3, 1), padding=1), "1", "3", "13"),
+            [
+                *_some_of(_convolutions(padding=1), "1", "3", "13"),
+                _version(
+                    conv1=_convolutions(padding=1)["conv1"], conv2=_convolutions(padding=0)["conv2"]
+                ),
+            ],
         ),
         Mistake(
             "one-batch-norm-twice",
@@ -410,6 +512,25 @@ bottleneck = Check(
             "convolution-unused",
             "A convolution is made but not used in `forward`.",
             [_with_branch(lambda b, x: b.bn3(b.conv3(F.relu(b.bn1(b.conv1(x))))))],
+        ),
+    ),
+    places=(
+        Place(
+            "statistics of batch norm",
+            "other-normalisation",
+            "A normalisation keeps no running statistics. Published weights bring their numbers for "
+            "`nn.BatchNorm2d`.",
+        ),
+        Place(
+            "after one pass in train mode",
+            "batch-norm-options",
+            "The running statistics move faster or slower than they do in PyTorch by default. Leave batch "
+            "norm's options as they are.",
+        ),
+        Place(
+            "parameters that were not asked for",
+            "other-modules",
+            "There are more modules with weights than the task asks for.",
         ),
     ),
 )

@@ -33,12 +33,12 @@ def _version(*counts: Callable[[nn.Module], Any]) -> list[Answer]:
 
 
 def _number_of(
-    *kinds: type[nn.Module], shortcuts: bool, heads: int = 0
+    *kinds: type[nn.Module], shortcuts: bool, more: int = 0
 ) -> Callable[[nn.Module], int]:
-    """Counts modules of these kinds, with or without those on shortcuts, and adds `heads`."""
+    """Counts modules of these kinds, with or without those on shortcuts, and adds `more`."""
 
     def count(model: nn.Module) -> int:
-        return heads + sum(
+        return more + sum(
             isinstance(m, kinds) and (shortcuts or "downsample" not in name)
             for name, m in _modules(model)
         )
@@ -109,9 +109,29 @@ count_layers = Check(
             _version(lambda model: _count_layers(model) - 1, _per_block(3, 1)),
         ),
         Mistake(
+            "one-layer-too-many",
+            "There is one layer too many. Only convolutions and linear layers count.",
+            _version(lambda model: _count_layers(model) + 1),
+        ),
+        Mistake(
+            "float",
+            "The number is right, but it is a float. Layers are counted: the task asks for an int.",
+            _version(lambda model: float(_count_layers(model))),
+        ),
+        Mistake(
+            "four-shortcuts-assumed",
+            "You take off a fixed number for the shortcuts. Not every ResNet has projections in as many "
+            "places: tell a shortcut by its name.",
+            _version(_number_of(*KINDS, shortcuts=True, more=-4)),
+        ),
+        Mistake(
             "blocks-only",
             "You count the layers in the blocks. There is one more in front of them, and one behind.",
-            _version(lambda model: _count_layers(model) - 2, _per_block(3, 0)),
+            _version(
+                lambda model: _count_layers(model) - 2,
+                _number_of(nn.Conv2d, shortcuts=True, more=-1),
+                _per_block(3, 0),
+            ),
         ),
         Mistake(
             "batch-norms-counted",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.blocks import Bottleneck
-from resnet_edu.checks.check import Answer, Check, Mistake
+from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, wrong_type
 from resnet_edu.checks.guard import Wrong, explain
 
@@ -22,7 +22,9 @@ RENAMED = {"fc.weight": "head.weight", "fc.bias": "head.bias"}
 OTHER_SHAPE = "bn1.weight"
 CASES: dict[str, Callable[[State], State]] = {
     "weights with the same names, in another order": lambda given: given,
-    "weights without `fc`": lambda given: {k: v for k, v in given.items() if k not in RENAMED},
+    "weights without `fc` and `bn1.running_mean`": lambda given: {
+        k: v for k, v in given.items() if k not in (*RENAMED, "bn1.running_mean")
+    },
     "weights with one name more": lambda given: given | {"aux.weight": torch.ones(5, 8)},
     "weights in which `fc` is called `head`": lambda given: {
         RENAMED.get(key, key): value for key, value in given.items()
@@ -33,6 +35,7 @@ CASES: dict[str, Callable[[State], State]] = {
     f"weights in which `{OTHER_SHAPE}` has one number": lambda given: (
         given | {OTHER_SHAPE: torch.ones(1)}
     ),
+    "weights in which `fc.weight` is turned": lambda given: given | {"fc.weight": torch.ones(8, 5)},
     "weights in which `fc` has 7 classes": lambda given: (
         given | {"fc.weight": torch.ones(7, 8), "fc.bias": torch.ones(7)}
     ),
@@ -108,6 +111,11 @@ def _only_parameters(model: nn.Module, state: State) -> Names:
     )
 
 
+def _missing_parameters(model: nn.Module, state: State) -> Names:
+    missing, unexpected = _report(model, state)
+    return [key for key in missing if _is_parameter(model, key)], unexpected
+
+
 def _no_buffers(model: nn.Module, state: State) -> Names:
     missing, unexpected = _report(model, state)
     return missing, [key for key in unexpected if "running" not in key]
@@ -141,6 +149,7 @@ def _observe(answer: Answer, case: str, see: See) -> None:
     see("the first list, in alphabetical order", ", ".join(names[0]) or "no names")
     see("the second list, in alphabetical order", ", ".join(names[1]) or "no names")
     _require_same_objects(model, parameters)
+    _require_others_unchanged(model.state_dict(), before, missing, given)
     for key, value in model.state_dict().items():
         see(key, value)
         see(f"type of {key}", str(value.dtype))
@@ -158,6 +167,8 @@ def _require_good_reason(
 ) -> None:
     """Where the answer raised an error: was it asked for?"""
     rows = explain(error).evidence
+    if not wrong_shapes and type(error) is RuntimeError and "loading state_dict" not in str(error):
+        raise error  # about something else than names
     if not wrong_shapes:
         raise Wrong(
             "missing-refused" if missing else "unexpected-refused",
@@ -243,6 +254,16 @@ def _require_same_objects(model: nn.Module, parameters: dict[str, nn.Parameter])
         )
 
 
+def _require_others_unchanged(own: State, before: State, missing: list[str], given: State) -> None:
+    changed = [key for key in _changed(own, before) if key in missing]
+    if changed and all(own[key].equal(given[key].to(own[key])) for key in own if key in given):
+        raise Wrong(
+            "missing-changed",
+            "You change a tensor of the model for which no weights were given. It is to stay as it was.",
+            (("Looked at", changed[0]), ("Expected", "as before"), ("Got", "other numbers")),
+        )
+
+
 def _require_untouched(model: nn.Module, given: State, before: State) -> None:
     if given.keys() != before.keys() or _changed(given, before):
         raise Wrong(
@@ -292,6 +313,8 @@ load_by_name = Check(
                 _version(_some(_is_parameter), _only_parameters),
                 _version(_some(_is_parameter), _no_buffers),
                 _version(report=_only_parameters),
+                _version(report=_missing_parameters),
+                _version(_some(_is_parameter), _missing_parameters),
             ],
         ),
         Mistake(
@@ -309,6 +332,34 @@ load_by_name = Check(
             "nothing-unexpected",
             "The second list is always empty. It names what the weights have and the model does not.",
             [_version(report=lambda *both: (_report(*both)[0], []))],
+        ),
+    ),
+    places=(
+        Place(
+            "the first list",
+            "first-list-wrong",
+            "The first list is not right. It holds what the model has and the weights do not.",
+        ),
+        Place(
+            "the second list",
+            "second-list-wrong",
+            "The second list is not right. It holds what the weights have and the model does not.",
+        ),
+        Place(
+            "parameters that cannot be trained",
+            "frozen",
+            "Parameters can no longer be trained afterwards. Loading changes numbers, and nothing else.",
+        ),
+        Place(
+            "type of",
+            "type-changed",
+            "The parameters now have the type of what was given. A float32 model stays one: copy into the "
+            "tensors that are there.",
+        ),
+        Place(
+            ".",
+            "not-all-loaded",
+            "A tensor of the model does not have the numbers that were given under its name.",
         ),
     ),
 )

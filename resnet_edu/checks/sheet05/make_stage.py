@@ -11,7 +11,7 @@ from resnet_edu.blocks import Bottleneck
 from resnet_edu.checks.block import BlockCase, block_cases, observe_block
 from resnet_edu.checks.check import Answer, Check, Mistake
 from resnet_edu.checks.compare import See, wrong_type
-from resnet_edu.checks.guard import Wrong
+from resnet_edu.checks.guard import Wrong, explain
 from resnet_edu.checks.sheet05.blocks import SEE_5_1, projection_problem, require_blocks
 from resnet_edu.checks.sheet05.bottleneck import bottleneck
 
@@ -52,13 +52,43 @@ def _version(**options: Any) -> Answer:
 
 def _observe(answer: Answer, case: BlockCase, see: See) -> None:
     in_channels, width, blocks, stride = case[0]
-    stage = answer(in_channels, width, blocks, stride)
+    try:
+        stage = answer(in_channels, width, blocks, stride)
+    except (AttributeError, TypeError) as error:
+        _require_no_slip(error)
+        raise
     _require_sequential(stage)
     found = list(stage._modules.values())  # `children()` leaves out repeated ones
     require_blocks(found, blocks, width, "the stage")
+    first = getattr(found[0].conv1, "in_channels", 0)
+    if first not in (0, in_channels):  # 0: a lazy one
+        raise Wrong(
+            "in-channels-of-the-first",
+            "The first block does not take `in_channels` channels. It gets what the stage before gives.",
+            (
+                ("Looked at", "channels into the first block"),
+                ("Expected", str(in_channels)),
+                ("Got", str(first)),
+            ),
+        )
     if (in_channels != 4 * width or stride != 1) and (problem := projection_problem(found[0], "0")):
         raise problem
     observe_block(_make_stage, answer, case, see)
+
+
+def _require_no_slip(error: Exception) -> None:
+    if "not a Module subclass" in str(error):
+        raise Wrong(
+            "list-not-unpacked",
+            "You hand `nn.Sequential` one list. It takes the modules one by one: a star unpacks a list.",
+            explain(error).evidence,
+        )
+    if "'int' object has no attribute" in str(error):
+        raise Wrong(
+            "name-hidden",
+            "Inside this function `blocks` is a number, whatever it is outside. Use another name.",
+            explain(error).evidence,
+        )
 
 
 def _require_sequential(stage: object) -> None:
@@ -131,11 +161,12 @@ make_stage = Check(
             [_version(channels=lambda i, w, place: i)],  # noqa: ARG005
         ),
         Mistake(
-            "in-channels-of-the-first",
-            "The first block does not take `in_channels` channels. It gets what the stage before gives.",
+            "in-channels-multiplied",
+            "The channels grow from block to block. Each block of the stage gives the same number of "
+            "channels: it follows from `width` alone.",
             [
-                _version(channels=lambda i, w, place: 4 * w),  # noqa: ARG005
-                _version(channels=lambda i, w, place: 4 * w if place else w),  # noqa: ARG005
+                _version(channels=lambda i, w, place: i * 4**place),  # noqa: ARG005
+                _version(channels=lambda i, w, place: 4 * i if place else i),  # noqa: ARG005
             ],
         ),
         Mistake(
@@ -144,6 +175,7 @@ make_stage = Check(
             [
                 _version(block=version)
                 for mistake in bottleneck.mistakes
+                if mistake.name != "stride-forgotten"  # looks like a stage that forgets it
                 for version in mistake.versions
             ],
         ),

@@ -20,7 +20,7 @@ from resnet_edu import networks
 from resnet_edu.checks.compare import same, snapshot, tensor
 
 CLASSES = 10
-IMAGES = (2, 3, 48, 64)
+IMAGES = (2, 3, 40, 72)
 STAGES = {"layer1": (3, 64), "layer2": (4, 128), "layer3": (6, 256), "layer4": (3, 512)}
 FEATURES = 2048  # also in the narrow network, for those who write the number down in `forward`
 

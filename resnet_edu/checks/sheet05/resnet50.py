@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu.checks.block import make_lazy_modules, require_names
-from resnet_edu.checks.check import Answer, Check, Mistake
+from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import (
     Evidence,
     See,
@@ -134,6 +134,7 @@ def _trace(model: nn.Module, wanted: Trace) -> tuple[Trace, Exception | None]:
     if not _has_other_sizes(seen, wanted) and _gives_wanted_logits(model):
         return wanted, None
     if not isinstance(error, Wrong):
+        _require_all_stages(seen, wanted)
         _require_bottleneck(seen, wanted, explain(error).evidence if error else ())
     if same_everywhere(seen, wanted):
         return seen | {"logits with all channels": torch.tensor(torch.nan)}, None
@@ -152,6 +153,17 @@ def _gives_wanted_logits(model: nn.Module) -> bool:
         return same(snapshot(tensor(model(images()))), wanted_logits())
     except Exception:
         return False
+
+
+def _require_all_stages(seen: Trace, wanted: Trace) -> None:
+    labels = list(wanted)
+    for label in labels[: max(map(labels.index, seen), default=0)]:
+        if label not in seen and "layer" in label:
+            raise Wrong(
+                "block-unused",
+                "A stage or block is made, but `forward` does not send the images through it.",
+                (("Looked at", label), ("Expected", "images"), ("Got", "nothing")),
+            )
 
 
 def _require_bottleneck(seen: Trace, wanted: Trace, error: Evidence) -> None:
@@ -385,6 +397,11 @@ resnet50 = Check(
             ],
         ),
         Mistake(
+            "pool-twice",
+            "There are two max-pools, or a further step, in front of the stages.",
+            [_version(stem=lambda net, x: net.maxpool(_stem(net, x)))],
+        ),
+        Mistake(
             "stem-without-stride",
             "The stem's convolution has no stride. It halves the image before the max-pool does so again.",
             [
@@ -420,9 +437,15 @@ resnet50 = Check(
         ),
         Mistake(
             "fixed-pool",
-            "The pool at the end has a fixed window: it works for images of 224 pixels only. There is one "
-            "that adapts to the size of the map.",
-            [_version(head=lambda net, x: net.fc(F.avg_pool2d(x, 7).flatten(1)))],
+            "The pool at the end has a window that does not fit every map: images may have any size, and "
+            "need not be square. There is a pool that adapts to the map.",
+            [
+                _version(head=lambda net, x: net.fc(F.avg_pool2d(x, 7).flatten(1))),
+                _version(head=lambda net, x: net.fc(F.avg_pool2d(x, 2).flatten(1))),
+                _version(head=lambda net, x: net.fc(F.avg_pool2d(x, 3).flatten(1))),
+                _version(head=lambda net, x: net.fc(F.avg_pool2d(x, 2, padding=1).flatten(1))),
+                _version(head=lambda net, x: net.fc(F.adaptive_avg_pool2d(x, 7).flatten(1))),
+            ],
         ),
         Mistake(
             "not-flattened",
@@ -436,9 +459,12 @@ resnet50 = Check(
         ),
         Mistake(
             "max-instead-of-mean",
-            "In front of the head you take the largest number of each channel. The paper takes the mean "
-            "(global average pooling).",
-            [_version(head=lambda net, x: net.fc(x.amax((2, 3))))],
+            "In front of the head you take the largest number of each channel, or the sum. The paper takes "
+            "the mean (global average pooling).",
+            [
+                _version(head=lambda net, x: net.fc(x.amax((2, 3)))),
+                _version(head=lambda net, x: net.fc(x.sum((2, 3)))),
+            ],
         ),
         Mistake(
             "softmax-inside",
@@ -448,13 +474,21 @@ resnet50 = Check(
                 _version(head=lambda net, x: _head(net, x).softmax(1)),
                 _version(head=lambda net, x: _head(net, x).log_softmax(1)),
                 _version(head=lambda net, x: _head(net, x).softmax(0)),
-                _version(head=lambda net, x: _head(net, x).sigmoid()),
             ],
         ),
         Mistake(
-            "relu-on-logits",
-            "There is a ReLU after the head. Logits may well be negative.",
-            [_version(head=lambda net, x: F.relu(_head(net, x)))],
+            "function-of-logits",
+            "Logits go through one more function at the end. They may be negative, and of any size.",
+            [
+                _version(head=lambda net, x: F.relu(_head(net, x))),
+                _version(head=lambda net, x: _head(net, x).sigmoid()),
+                _version(head=lambda net, x: _head(net, x).tanh()),
+            ],
+        ),
+        Mistake(
+            "classes-given-back",
+            "You give back which class has the largest logit. The task asks for the logits.",
+            [_version(head=lambda net, x: _head(net, x).argmax(1))],
         ),
         Mistake(
             "features-given-back",
@@ -463,6 +497,29 @@ resnet50 = Check(
                 _version(head=lambda net, x: x.mean((2, 3))),  # noqa: ARG005
                 _version(head=lambda net, x: x),  # noqa: ARG005
             ],
+        ),
+    ),
+    places=(
+        Place(
+            "what reaches layer1.0",
+            "stem-is-wrong",
+            "What comes out of the stem is not right. Compare the convolution, the batch norm, the ReLU "
+            "and the pool with the task, one by one.",
+        ),
+        Place(
+            "what reaches layer",
+            "stages-are-wrong",
+            "The stem is right, and what comes out of a block further on is not.",
+        ),
+        Place(
+            "what reaches fc",
+            "pool-is-wrong",
+            "Stem and stages are right, and what reaches the head is not. It is the mean of each channel.",
+        ),
+        Place(
+            "logits",
+            "head-is-wrong",
+            "All is right up to the head, and the logits are not.",
         ),
     ),
 )
