@@ -21,6 +21,7 @@ from resnet_edu import data, widgets
 inputs, targets = data.digits()[:4]  # as in lesson 02
 flow = widgets.GradientFlowExplorer(inputs, targets)
 convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": inputs[0]})
+architecture = widgets.ArchitectureExplorer()
 """
 METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
 INGREDIENTS = (("Shortcut", 2), ("Normalisation", 2), ("Initialisation", 3), ("Activation", 3))
@@ -28,10 +29,10 @@ STRIDES_TO_AND_FRO = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft") * 10
 
 
 def key_to_picture() -> dict[str, list[float]]:
-    """Seconds of each key press, for both explorers, by what was done."""
+    """Seconds of each key press, for three explorers, by what was done."""
     with tempfile.TemporaryDirectory() as folder:
-        cells = [new_code_cell(CODE), new_code_cell("flow"), new_code_cell("convolution")]
-        notebook = new_notebook(cells=cells, metadata=METADATA)
+        cells = map(new_code_cell, (CODE, "flow", "convolution", "architecture"))
+        notebook = new_notebook(cells=list(cells), metadata=METADATA)
         nbformat.write(notebook, Path(folder, "explorers.ipynb"))
         with serve(Path(folder)) as server, chromium() as browser:
             page = Notebook.open(browser, server, "explorers.ipynb")
@@ -40,6 +41,8 @@ def key_to_picture() -> dict[str, list[float]]:
                 "gradient flow, new setting at depth 56": _new_settings_at_depth_56(page),
                 "gradient flow, any depth": _times(page, 1, "Depth", _every_depth_and_back(4)),
                 "convolution, stride": _times(page, 2, "Stride", STRIDES_TO_AND_FRO),
+                "architecture, image size": _every_image_size(page),
+                "architecture, any place of any network": _walk_through_all_networks(page),
             }
 
 
@@ -51,6 +54,25 @@ def _new_settings_at_depth_56(page: Notebook) -> list[float]:
         page.page.wait_for_timeout(500)
         page.wait_until_idle()
     return [t for label, key in _snake(INGREDIENTS) for t in _times(page, 1, label, [key])]
+
+
+def _every_image_size(page: Notebook) -> list[float]:
+    _times(page, 3, "Image size", ["End"])
+    return _times(page, 3, "Image size", (*("ArrowLeft",) * 5, *("ArrowRight",) * 5) * 4)
+
+
+def _walk_through_all_networks(page: Notebook) -> list[float]:
+    """From the stem to the last stage and back, with a step to another block in the last."""
+    page.control("Stage", page.output(3)).press("Home")
+    found = []
+    for key in ("Home", *("ArrowRight",) * 4):
+        page.control("Network", page.output(3)).press(key)
+        page.page.wait_for_timeout(500)
+        page.wait_until_idle()
+        found += _times(page, 3, "Stage", ("ArrowRight",) * 4)
+        found += _times(page, 3, "Block", ("ArrowRight", "ArrowLeft"))
+        found += _times(page, 3, "Stage", ("ArrowLeft",) * 4)
+    return found
 
 
 def _snake(ingredients: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
