@@ -103,7 +103,7 @@ def nonsense(handler):
 def interrupt(handler):
     """Half of the file, then what Ctrl-C does."""
     send(BODY[:200_000], length=len(BODY))(handler)
-    signal.raise_signal(signal.SIGINT)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     handler.server.released.wait(60)
 
 
@@ -280,8 +280,8 @@ ANSWERS = {
     "empty": (send(b""), "cut off or altered"),
     "cut off": (send(BODY[:300_000], length=len(BODY)), "cut off or altered"),
     "another file": (send(BODY[::-1]), "cut off or altered"),
-    "hangs up": (hang_up, "closed connection"),
-    "hangs up halfway": (hang_up_halfway, "cut off or altered"),
+    "hangs up": (hang_up, "closed connection|reset"),
+    "hangs up halfway": (hang_up_halfway, "cut off or altered|reset"),
     "never answers": (stall(None), "timed out"),
     "stalls": (stall(BODY[:200_000]), "timed out"),
     "no HTTP": (nonsense, "not HTTP"),
@@ -310,7 +310,7 @@ def test_a_server_that_is_not_there(cache, monkeypatch):
         url = f"http://127.0.0.1:{held.getsockname()[1]}/{named(BODY)}"
         publish(monkeypatch, url)
 
-        fail(url, cache / named(BODY), "Connection refused")
+        fail(url, cache / named(BODY), "refused")
 
     assert list(cache.iterdir()) == []
 
@@ -382,6 +382,7 @@ def test_a_file_where_the_folder_should_be(server, published, cache):
     assert server.asked == 0
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to a thread")
 @pytest.mark.usefixtures("published")
 def test_ctrl_c_leaves_nothing_behind(server, cache):
     server.answer = interrupt
