@@ -28,17 +28,18 @@ from resnet_edu import checks, networks
 # - `conv2`, `bn2`, ReLU: a 3x3 convolution on those. The stride is here, as in PyTorch's ResNet-50.
 # - `conv3`, `bn3`: a 1x1 convolution up to `expansion` times `width` channels.
 # - Then the shortcut is added, and the sum goes through a ReLU. No convolution has a bias.
-# - Where the block changes the shape, the shortcut is `downsample`: an `nn.Sequential` of a 1x1 convolution with
-#   the block's stride, and a batch norm. Elsewhere it is the identity, without parameters.
+# - Where the block changes the shape, the shortcut is `downsample`: an `nn.Sequential` of a 1x1
+#   convolution with the block's stride, and a batch norm. Elsewhere it is the identity, without
+#   parameters.
 #
 # <details><summary>Hint 1</summary>
 # Start from your <code>BasicBlock</code> of exercise 4.1. One convolution more, and other kernels. How many
 # channels go into each convolution, and how many come out?
 # </details>
 # <details><summary>Hint 2</summary>
-# The channels are <code>in_channels</code>, <code>width</code>, <code>width</code>, and the last number is what
-# comes out of the block. Compare <b>that</b> number with <code>in_channels</code> to see whether the shape
-# changes.
+# The channels are <code>in_channels</code>, <code>width</code>, <code>width</code>, and the last number is
+# what comes out of the block. Compare <b>that</b> number with <code>in_channels</code> to see whether the
+# shape changes.
 # </details>
 # <details><summary>Hint 3</summary>
 # Write <code>out_channels = self.expansion * width</code>. There is a projection if <code>stride != 1 or
@@ -95,11 +96,12 @@ checks.bottleneck(Bottleneck)
 # takes the same arguments.
 #
 # <details><summary>Hint 1</summary>
-# How many channels does the second block get? It is neither <code>in_channels</code> nor <code>width</code>.
+# How many channels does the second block get? It is neither <code>in_channels</code> nor
+# <code>width</code>.
 # </details>
 # <details><summary>Hint 2</summary>
-# Make a list with the first block, add the others in a loop, and hand it to <code>nn.Sequential</code> with a star:
-# <code>nn.Sequential(*list_of_blocks)</code>. Each turn of the loop makes a new block.
+# Make a list with the first block, add the others in a loop, and hand it to <code>nn.Sequential</code>
+# with a star: <code>nn.Sequential(*list_of_blocks)</code>. Each turn of the loop makes a new block.
 # </details>
 # <details><summary>Hint 3</summary>
 # The first is <code>Bottleneck(in_channels, width, stride)</code>. Then come <code>blocks - 1</code> times
@@ -129,24 +131,25 @@ checks.make_stage(make_stage)
 # Build the whole network, so that torchvision's weights load into it and give the same logits:
 # - the stem: `conv1`, a 7x7 convolution to 64 channels with stride 2 and no bias, `bn1`, ReLU, and a 3x3
 #   max-pool with stride 2. Both halve the image exactly, so both need padding;
-# - the stages: `layer1` to `layer4`, of 3, 4, 6 and 3 bottlenecks. Their widths are 64, 128, 256 and 512. Each but the
-#   first halves the image;
+# - the stages: `layer1` to `layer4`, of 3, 4, 6 and 3 bottlenecks. Their widths are 64, 128, 256 and 512.
+#   Each but the first halves the image;
 # - the head: the mean of each channel, and `fc`, a linear layer that gives `num_classes` logits.
 #
 # Images of any size go in, not only of 224 pixels. Use your `make_stage`, or
 # `networks.make_stage(networks.Bottleneck, in_channels, width, blocks, stride)`.
 #
 # <details><summary>Hint 1</summary>
-# Only what has weights needs its name. The ReLU and the two pools may be modules or functions. How many channels come
-# out of each stage?
+# Only what has weights needs its name. The ReLU and the two pools may be modules or functions. How many
+# channels come out of each stage?
 # </details>
 # <details><summary>Hint 2</summary>
-# 64 channels go into <code>layer1</code>, and 256, 512 and 1024 into the others. A 7x7 kernel needs a padding of
-# 3, a 3x3 window a padding of 1.
+# 64 channels go into <code>layer1</code>, and 256, 512 and 1024 into the others. A 7x7 kernel needs a
+# padding of 3, a 3x3 window a padding of 1.
 # </details>
 # <details><summary>Hint 3</summary>
 # <code>nn.AdaptiveAvgPool2d(1)</code> takes the mean of a map of any size and gives (N, 2048, 1, 1);
-# <code>.flatten(1)</code> makes (N, 2048) of it. Or write <code>x.mean((2, 3))</code>. No softmax at the end.
+# <code>.flatten(1)</code> makes (N, 2048) of it. Or write <code>x.mean((2, 3))</code>. No softmax at the
+# end.
 # </details>
 
 
@@ -183,10 +186,11 @@ checks.resnet50(ResNet50)
 #
 # *Difficulty ●○○, 10 minutes*
 #
-# The number in the name counts the layers with weights on the way through the network: convolutions and linear
-# layers. Batch norms do not count, and neither do the convolutions on shortcuts.
+# The number in the name counts the layers with weights on the way through the network: convolutions and
+# linear layers. Batch norms do not count, and neither do the convolutions on shortcuts.
 #
-# Count them in any of the library's networks `networks.resnet18()` to `networks.resnet152()`. To have a look at one:
+# Count them in any of the library's networks `networks.resnet18()` to `networks.resnet152()`. To have a
+# look at one:
 
 # %%
 for name, module in networks.resnet18().layer2[0].named_modules():
@@ -197,8 +201,8 @@ for name, module in networks.resnet18().layer2[0].named_modules():
 # <code>model.named_modules()</code> gives every module with its name, those inside others too.
 # </details>
 # <details><summary>Hint 2</summary>
-# <code>isinstance(module, (nn.Conv2d, nn.Linear))</code> finds the layers. What do the names of those on a shortcut
-# have in common?
+# <code>isinstance(module, (nn.Conv2d, nn.Linear))</code> finds the layers. What do the names of those on a
+# shortcut have in common?
 # </details>
 # <details><summary>Hint 3</summary>
 # Count those of the right kind for which <code>"downsample" not in name</code>.
@@ -224,27 +228,28 @@ checks.count_layers(count_layers)
 #
 # *Difficulty ●●●, 25 minutes*
 #
-# Load `state_dict`, a dictionary of tensors, into `model`. Only names decide which tensor goes where, never their order.
-# - Copy each tensor whose name the model has, into the tensor that is there: parameters stay the same objects, so that an
-#   optimiser still knows them. Running statistics are loaded too.
-# - Give back two lists of names: those that the model has and `state_dict` has not (missing), and those that
-#   `state_dict` has and the model has not (unexpected). Any order will do.
-# - If a tensor has another shape than the model's of that name, raise a `ValueError` with its name in the text. Then
-#   nothing in the model has changed.
+# Load `state_dict`, a dictionary of tensors, into `model`. Only names decide which tensor goes where,
+# never their order.
+# - Copy each tensor whose name the model has, into the tensor that is there: parameters stay the same
+#   objects, so that an optimiser still knows them. Running statistics are loaded too.
+# - Give back two lists of names: those that the model has and `state_dict` has not (missing), and those
+#   that `state_dict` has and the model has not (unexpected). Any order will do.
+# - If a tensor has another shape than the model's of that name, raise a `ValueError` with its name in the
+#   text. Then nothing in the model has changed.
 # - `state_dict` is untouched.
 #
 # <details><summary>Hint 1</summary>
-# <code>model.state_dict()</code> gives the model's own tensors by name, parameters and buffers. They share their memory
-# with the model: what you copy into them is in the model.
+# <code>model.state_dict()</code> gives the model's own tensors by name, parameters and buffers. They share
+# their memory with the model: what you copy into them is in the model.
 # </details>
 # <details><summary>Hint 2</summary>
-# Go through the names twice: first to look at all shapes, then to copy. <code>copy_</code> alone would stretch
-# a tensor of one number without a word.
+# Go through the names twice: first to look at all shapes, then to copy. <code>copy_</code> alone would
+# stretch a tensor of one number without a word.
 # </details>
 # <details><summary>Hint 3</summary>
-# After the shapes are looked at, <code>model.load_state_dict(state_dict, strict=False)</code> copies, and gives back
-# <code>missing_keys</code> and <code>unexpected_keys</code>. Or do it yourself: <code>own[name].copy_(tensor)</code>,
-# and two lists with an <code>if</code> in them.
+# After the shapes are looked at, <code>model.load_state_dict(state_dict, strict=False)</code> copies, and
+# gives back <code>missing_keys</code> and <code>unexpected_keys</code>. Or do it yourself:
+# <code>own[name].copy_(tensor)</code>, and two lists with an <code>if</code> in them.
 # </details>
 
 
@@ -273,8 +278,8 @@ checks.load_by_name(load_by_name)
 # %% [markdown]
 # ## What comes next
 #
-# You have built the ResNet-50 that everybody uses, and the tool that fills it. Put the two to work: torchvision's
-# network, with the random weights that it starts with, and yours are to say the same.
+# You have built the ResNet-50 that everybody uses, and the tool that fills it. Put the two to work:
+# torchvision's network, with the random weights that it starts with, and yours are to say the same.
 #
 # ```python
 # import torch
@@ -287,5 +292,5 @@ checks.load_by_name(load_by_name)
 # ```
 #
 # And with the weights of ImageNet, a download of 98 MB, your own network knows what is in a photo:
-# `load_by_name(mine, weights.imagenet().state_dict())`, with `from resnet_edu import weights`. Lesson 05 shows how to
-# ask it.
+# `load_by_name(mine, weights.imagenet().state_dict())`, with `from resnet_edu import weights`. Lesson 05
+# shows how to ask it.

@@ -368,11 +368,25 @@ class a_convolution_in_a_sequential(_Bottleneck):
         return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False))
 
 
-@wrong(checks.bottleneck, "no-padding")
+@wrong(checks.bottleneck, "wrong-padding")
 class padding_forgotten(_Bottleneck):
     def __init__(self, in_channels, width, stride=1):
         super().__init__(in_channels, width, stride)
         self.conv2 = nn.Conv2d(width, width, 3, stride, bias=False)
+
+
+@wrong(checks.bottleneck, "wrong-padding")
+class padding_of_two(_Bottleneck):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__(in_channels, width, stride)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=2, bias=False)
+
+
+@wrong(checks.bottleneck, "dilation")
+class dilated(_Bottleneck):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__(in_channels, width, stride)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=2, dilation=2, bias=False)
 
 
 @wrong(checks.bottleneck, "padding-around-1x1")
@@ -681,6 +695,15 @@ def every_block_strides(in_channels, width, blocks, stride):
     layers = [_Bottleneck(in_channels, width, stride)]
     for _ in range(blocks - 1):
         layers.append(_Bottleneck(4 * width, width, stride))
+    return nn.Sequential(*layers)
+
+
+@wrong(checks.make_stage, "further-projection")
+def every_second_block_strides(in_channels, width, blocks, stride):
+    layers = []
+    for i in range(blocks):
+        layers.append(_Library(in_channels, width, stride if i % 2 == 0 else 1))
+        in_channels = 4 * width
     return nn.Sequential(*layers)
 
 

@@ -36,6 +36,15 @@ CHANNELS = (
     "A layer has another number of channels than the task says. Each takes as many as the one before it "
     "gives.",
 )
+PADDING = (
+    "padding-around-1x1",
+    "There is padding around a 1x1 convolution. A 1x1 kernel takes nothing from the sides, so the image "
+    "grows.",
+)
+DILATION = (
+    "dilation",
+    "There is space between the pixels that a kernel looks at (dilation). Here they are neighbours.",
+)
 GROUPS = (
     "groups",
     "A convolution works in groups of channels. So do later blocks; in this one, each output channel sees "
@@ -196,6 +205,9 @@ def _require_layers(block: nn.Module, arguments: tuple[int, ...]) -> None:
                 _require_equal(f"channels into conv{number}", before, conv.in_channels, CHANNELS)
             _require_equal(f"channels out of conv{number}", after, conv.out_channels, CHANNELS)
             _require_equal(f"groups of conv{number}", 1, conv.groups, GROUPS)
+            _require_equal(f"dilation of conv{number}", (1, 1), conv.dilation, DILATION)
+            if kernel == 1 and conv.padding not in ("same", "valid"):
+                _require_equal(f"padding of conv{number}", (0, 0), conv.padding, PADDING)
         if isinstance(bn, nn.BatchNorm2d) and not nn.parameter.is_lazy(bn.weight):
             _require_equal(f"channels of bn{number}", after, bn.num_features, CHANNELS)
 
@@ -458,19 +470,13 @@ bottleneck = Check(
             ],
         ),
         Mistake(
-            "no-padding",
-            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side.",
-            _some_of(_convolutions(padding=0), "2"),
-        ),
-        Mistake(
-            "padding-around-1x1",
-            "There is padding around a 1x1 convolution. A 1x1 kernel takes nothing from the sides, so the "
-            "image grows.",
+            "wrong-padding",
+            "The branch gives an image of another size. A 3x3 kernel takes a pixel from each side, and "
+            "padding puts back as many.",
             [
-                *_some_of(_convolutions(padding=1), "1", "3", "13"),
-                _version(
-                    conv1=_convolutions(padding=1)["conv1"], conv2=_convolutions(padding=0)["conv2"]
-                ),
+                *_some_of(_convolutions(padding=0), "2"),
+                *_some_of(_convolutions(padding=2), "2"),
+                *_some_of(_convolutions(padding=3), "2"),
             ],
         ),
         Mistake(
@@ -526,6 +532,12 @@ bottleneck = Check(
             "batch-norm-options",
             "The running statistics move faster or slower than they do in PyTorch by default. Leave batch "
             "norm's options as they are.",
+        ),
+        Place(
+            "output in ",
+            "forward-is-wrong",
+            "The layers are those of the task, and what `forward` does with them is not. Go through it "
+            "step by step: where is a ReLU, and what is added to what?",
         ),
         Place(
             "parameters that were not asked for",

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from resnet_edu import networks
-from resnet_edu.checks.check import Answer, Check, Mistake
+from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, whole_number
 from resnet_edu.checks.guard import Wrong
 
@@ -72,7 +72,7 @@ def _observe(answer: Answer, depth: int, see: See) -> None:
     model = _network(depth)
     before = [name for name, _ in _modules(model)]
     try:
-        see("result", whole_number(answer(model)))
+        see("number of layers", whole_number(answer(model)))
     finally:
         model.eval()
         if [name for name, _ in _modules(model)] != before:
@@ -217,6 +217,14 @@ count_layers = Check(
             "For ResNet-18 the number is right, for ResNet-50 there is one too many: a projection that has "
             "no stride. Tell a shortcut by its name.",
             _version(_without(lambda conv: conv.kernel_size == (1, 1) and conv.stride == (2, 2))),
+        ),
+    ),
+    places=(
+        Place(
+            "number of layers",
+            "wrong-number",
+            "The number is not right. Print the names of what you count, for ResNet-18, and strike out "
+            "what is not a convolution or a linear layer, or is on a shortcut.",
         ),
     ),
 )

@@ -9,7 +9,7 @@ from torch import nn
 
 from resnet_edu.blocks import Bottleneck
 from resnet_edu.checks.block import BlockCase, block_cases, observe_block
-from resnet_edu.checks.check import Answer, Check, Mistake
+from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, wrong_type
 from resnet_edu.checks.guard import Wrong, explain
 from resnet_edu.checks.sheet05.blocks import SEE_5_1, projection_problem, require_blocks
@@ -178,6 +178,19 @@ make_stage = Check(
                 if mistake.name != "stride-forgotten"  # looks like a stage that forgets it
                 for version in mistake.versions
             ],
+        ),
+    ),
+    places=(
+        Place(
+            "parameters that were not asked for",
+            "further-projection",
+            "A block after the first has weights on its shortcut: by its arguments, it changes the shape. "
+            "Only the first one does.",
+        ),
+        Place(
+            "shape of",
+            "wrong-shapes",
+            "A block has weights of another shape. What comes in, what is inside, and what comes out?",
         ),
     ),
 )
