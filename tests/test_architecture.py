@@ -183,6 +183,11 @@ def test_another_depth_is_refused(depth):
         architecture(depth)
 
 
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(ValueError, match="at least 1 pixel"):
+        architecture(50, 0)
+
+
 # The picture
 
 
@@ -376,6 +381,25 @@ def test_the_quick_way_of_drawing_gives_the_same_picture_as_the_slow_one(picture
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), slow)
 
 
+def test_nothing_that_moves_is_painted_over_the_texts_that_stay(picture):
+    still, moving = picture.axes.figure.axes
+    assert still.texts
+    for depth, size in ((18, 448), (152, 32)):
+        for place in places(depth, size):
+            picture.update(architecture(depth, size), place)
+            seen = []
+            for visible in (False, True):
+                moving.set_visible(visible)
+                still.figure.canvas.draw()
+                seen.append(np.array(still.figure.canvas.buffer_rgba())[::-1])
+            for text in still.texts:
+                box = text.get_window_extent()
+                rows, columns = slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
+                assert np.array_equal(seen[0][rows, columns], seen[1][rows, columns]), (
+                    text.get_text()
+                )
+
+
 def test_the_same_place_gives_the_same_picture_and_another_another(picture):
     record = architecture(18)
     first = picture.update(record, record.places[1])
@@ -423,12 +447,15 @@ def test_the_explorer_keeps_the_block_within_its_stage(explorer):
 @pytest.mark.slow
 def test_the_explorer_works_for_every_setting(explorer):
     network, size, stage, block = explorer._controls.values()
-    for values in itertools.product(network.options, (32, 224, 448), stage.options):
-        network.value, size.value, stage.value = values
-        for number in block.options:
-            block.value = number
-            assert explorer._error.value == "", (*values, number)
-            assert f"ResNet-{values[0]}." in explorer._picture.tooltip
+    for depth, pixels in zip(network.options, (32, 64, 128, 320, 448), strict=True):
+        network.value, size.value = depth, pixels
+        for name in stage.options:
+            stage.value = name
+            for number in (1,) if block.disabled else block.options:
+                block.value = number
+                assert explorer._error.value == "", (depth, name, number)
+                assert f"ResNet-{depth}." in explorer._picture.tooltip
+                assert f"Chosen: {name}" in explorer._picture.tooltip
 
 
 def test_one_change_draws_one_picture(explorer, monkeypatch):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Lengths are in ems: one is the height of the smallest letters. On a screen of 900 pixels a notebook has
 # room for 39 of them at 9 pt, so the picture is that wide.
 _WIDTH, _EM = 39.0, 9 / 72  # an em in inches
-_NETWORK, _NAMES, _ZOOM, _NUMBERS, _CODE = 11.9, 2.6, 10.1, 6.2, 2.4  # how high each part is
+_NETWORK, _NAMES, _ZOOM, _NUMBERS, _CODE = 11.9, 2.6, 10.1, 6.2, 2.7  # how high each part is
 _DPI = 226  # 1100 pixels
 
 _BLUE, _GREEN, _GREY = COLOURS["residual"], "#007A59", "#52606D"
@@ -139,19 +139,19 @@ def _network(paper: Paper, record: Architecture, chosen: Place | None, low: floa
         middle = (left + right) / 2
         channels, *sides = record.stage(stage)[0].output_shape
         if sides:
-            paper.text(middle, tops[stage] + 0.75, _square(sides[0]))
+            paper.text(middle, tops[stage] + 0.82, _square(sides[0]))
         paper.text(middle, axis - channels * down - 0.85, f"{channels}")
         colour = _BLUE if chosen and chosen.stage == stage else INK
         paper.text(middle, low + 0.8, stage, 1.05, weight="bold", color=colour)
+    for y, word in ((axis + 1.9, "pixels"), (axis - 2.6, "channels")):
+        paper.text(0.8, y, word, rotation=90, va="center", color=_GREY)
     look = {"weight": "bold", "ha": "right"}
     paper.text(_WIDTH - 0.5, low + _NETWORK - 1.3, f"ResNet-{record.depth}", 1.9, **look)
 
 
 def _legend(paper: Paper, low: float) -> None:
-    for y, word in ((7.0, "pixels"), (2.5, "channels")):
-        paper.text(0.8, low + y, word, rotation=90, va="center", color=_GREY)
     y = low + _NETWORK - 3.5
-    for x, projects, word in ((24.5, False, "identity"), (31.1, True, "projection")):
+    for x, projects, word in ((25.1, False, "identity"), (31.7, True, "projection")):
         _arc(paper, (x, x + 1.2), y, projects, 0.13)
         paper.text(x + 1.5, y + 0.25, word, ha="left", color=_shortcut_colour(projects))
 

@@ -117,11 +117,13 @@ def architecture(depth: int = 50, image_size: int = 224) -> Architecture:
 
     The blocks of a stage are alike from the second on, and each sees further by the same number of
     pixels. So a network of two blocks in each stage is measured, once, and its blocks are repeated.
-    Raises ValueError for another depth than 18, 34, 50, 101, 152.
+    Raises ValueError for another depth than 18, 34, 50, 101, 152, and for images without pixels.
     """
     if depth not in RESNETS:
         known = ", ".join(map(str, RESNETS))
         raise ValueError(f"The ResNets for ImageNet have depth {known}. {depth!r} is not one.")
+    if image_size < 1:
+        raise ValueError(f"An image is at least 1 pixel high and wide, not {image_size!r}.")
     block, counts = RESNETS[depth]
     stem, *blocks, head = _two_blocks_in_each_stage(block, image_size)
     places, beyond = [stem], 0
