@@ -63,10 +63,9 @@ def test_with_a_network_the_photos_are_classified(server, cache, monkeypatch, tm
     assert server.asked == 1
     assert names["shown"]["yours"].shape == (3, 300, 200)
     assert [type(thing) for thing in shown] == [Picture] * 7  # the block, and two for each photo
-    answers, where = names["classify"](names["shown"]["palace"])
+    answers, where = names["classify"](names["images"]["palace"])
     with torch.inference_mode():
-        image = names["prepare"](names["shown"]["palace"])[None]
-        logits = names["trained"](image)[0]
+        logits = names["trained"](names["prepare"](names["shown"]["palace"])[None])[0]
     best = logits.topk(5).indices.tolist()
     assert list(answers) == [names["classes"][i] for i in best]
     assert list(answers.values()) == pytest.approx(logits.softmax(0)[best].tolist())

@@ -9,7 +9,7 @@
 # **Afterwards you can**
 # - say what a bottleneck saves, and what a count of operations does not tell,
 # - name each layer of a residual block, and show by a measurement what it does,
-# - draw ResNet-18 to ResNet-152 from memory, and count their layers,
+# - say what ResNet-18 to ResNet-152 are made of, and count their layers,
 # - load published weights into a network of your own, and check that it is the same.
 #
 # **You need** lessons 01 and 04. **Time:** about 60 minutes, of which less than one is the computer's.
@@ -50,14 +50,15 @@ assert list(parameters.values()) == [1_180_672, 70_400, 73_984]
 draw.show(draw.bars(parameters, predicted=guess.values, title="Parameters", log=True))
 
 # %% [markdown]
-# A seventeenth. For what two 3x3 convolutions cost at 64 channels, the bottleneck carries 256 (He et al.
-# 2015, figure 5). The multiply-adds say the same: at stride 1 each weight is used once for each pixel.
+# A seventeenth. The bottleneck handles 256 channels for the price of a basic block with 64 (He et al. 2015,
+# figure 5). The multiply-adds say the same: at stride 1 each weight is used once for each pixel.
 #
-# Is it seventeen times faster, too?
+# Is it seventeen times faster, too? Take the bottleneck's time as 1.
 
 # %%
+others = ["two 3x3, 256 channels", "two 3x3, 64 channels"]
 speed_guess = widgets.Prediction(
-    "Time for the same images, as a multiple of the bottleneck's?", list(forms), low=0, high=20
+    "How many times the bottleneck's time?", others, low=0.0, high=20.0
 )
 speed_guess
 
@@ -108,9 +109,9 @@ print("\n".join(line for line in difflib.ndiff(before, after) if line[0] != "?")
 # pixels is used?
 
 # %%
-forms = ["stride on the 1x1 (2015)", "stride on the 3x3 (v1.5)"]
+places = ["stride on the 1x1 (2015)", "stride on the 3x3 (v1.5)"]
 stride_guess = widgets.Prediction(
-    "Share of the input's pixels that the block uses, in percent?", forms, low=0, high=100
+    "Share of the input's pixels that the block uses, in percent?", places, low=0, high=100
 )
 stride_guess
 
@@ -124,11 +125,11 @@ def used_pixels(stride_in_1x1):
     return x.grad[0].abs().sum(0) > 0
 
 
-used = dict(zip(forms, (used_pixels(True), used_pixels(False)), strict=True))
-shares = {name: int(100 * mask.float().mean()) for name, mask in used.items()}
+used = dict(zip(places, (used_pixels(True), used_pixels(False)), strict=True))
+percents = {name: int(100 * mask.float().mean()) for name, mask in used.items()}
 
-assert list(shares.values()) == [25, 100]
-draw.show(draw.bars(shares, predicted=stride_guess.values, title="Pixels used", unit="percent"))
+assert list(percents.values()) == [25, 100]
+draw.show(draw.bars(percents, predicted=stride_guess.values, title="Pixels used", unit="percent"))
 
 # %% [markdown]
 # If what comes in were the photo on the left, the blocks would use the pixels that are not black:
@@ -142,7 +143,7 @@ draw.show(draw.images({"comes in": photo, **{name: photo * mask for name, mask i
 # stage before computed there is thrown away. The 3x3 looks at all of them. What does that cost?
 
 # %%
-for name, in_1x1 in zip(forms, (True, False), strict=True):
+for name, in_1x1 in zip(places, (True, False), strict=True):
     record = measure.anatomy(networks.resnet50(stride_in_1x1=in_1x1), image_size=224)
     billions = record.multiply_adds / 1e9
     print(f"{name}: {record.parameters:,} parameters, {billions:.2f} billion multiply-adds")
@@ -150,9 +151,9 @@ for name, in_1x1 in zip(forms, (True, False), strict=True):
     assert (record.parameters, round(billions, 2)) == (25_557_032, 3.86 if in_1x1 else 4.09)
 
 # %% [markdown]
-# The same parameters, and 6% more operations. NVIDIA, who named the form v1.5, report an accuracy on ImageNet that
-# is about half a percentage point higher. Weights fit into both forms without an error, and give wrong answers in
-# the other one. Lesson 10 shows how wrong.
+# The same parameters, and 6% more operations. NVIDIA, whose "ResNet50 v1.5" has this form, report an accuracy on
+# ImageNet that is about half a percentage point higher. Weights fit into both forms without an error, and give wrong
+# answers in the other one. Lesson 10 shows how wrong.
 #
 # ## 3. One block under the microscope
 #
@@ -166,10 +167,12 @@ photos = torch.stack([data.photo(name, width=224) for name in ("flower", "palace
 print(resnet.layer1[0])
 
 # %% [markdown]
-# Read it from the top. `conv1` mixes 64 channels, each pixel for itself. `conv2` looks at 3x3 neighbours. `conv3`
-# goes up to 256 channels. Each has its batch norm, and a ReLU follows the first two, and the sum. `downsample` is the
-# shortcut. Here it is a projection: 64 channels come in and 256 go out, so the input itself could not be added. In the
-# next block, `layer1[1]`, it is `Identity()`.
+# Read it from the top. `conv1` mixes channels, each pixel for itself. `conv2` looks at 3x3 neighbours. `conv3` goes up to
+# 256 channels. Each has its batch norm, and a ReLU follows the first two, and the sum. Only here `conv1` has nothing to
+# narrow: 64 channels come in. In the next block, `layer1[1]`, it goes from 256 to 64.
+#
+# `downsample` is the shortcut. Here it is a projection: 64 channels come in and 256 go out, so the input itself could not
+# be added. In the next block it is `Identity()`.
 #
 # Now do by hand what `forward` does, and keep everything:
 
@@ -190,7 +193,8 @@ def walk(network, images):
 
 
 # %% [markdown]
-# One channel of each, for the palace. Grey is zero, dark is negative, light is positive.
+# One channel of each, for the palace. Grey is zero, dark is negative, light is positive; each picture has a scale of
+# its own.
 
 
 # %%
@@ -205,17 +209,16 @@ assert torch.equal(steps["relu3"], resnet.layer1[0](steps["x"]))
 picture(steps)
 
 # %% [markdown]
-# And in numbers, over all channels and both photos. "Means apart" is how far the channels' means lie apart.
+# And in numbers, over all channels and both photos. "Means" is the standard deviation of the channels' means: how much
+# the channels differ in their level. "Scales" are the smallest and the largest deviation of a channel.
 
 # %%
-print("            channels    means apart    deviations      zeros   below zero")
+print("           channels  means     scales    zeros  below 0")
 for name, out in steps.items():
     mean, deviation = out.mean((0, 2, 3)), out.std((0, 2, 3))
-    zeros, below = (out == 0).float().mean(), (out < 0).float().mean()
-    print(
-        f"{name:12}{out.shape[1]:8}{mean.std():15.2f}{deviation.min():12.1f} to {deviation.max():.1f}"
-        f"{zeros:11.0%}{below:11.0%}"
-    )
+    zero, below = (out == 0).float().mean(), (out < 0).float().mean()
+    print(f"{name:12}{out.shape[1]:7}{mean.std():7.2f}", end="")
+    print(f"{deviation.min():6.1f} to {deviation.max():.1f}{zero:9.0%}{below:9.0%}")
 
 
 # %%
@@ -231,14 +234,18 @@ for name in ("relu1", "relu2", "relu3"):
     assert 0.4 < zeros(name) < 0.6
 
 carried = torch.corrcoef(torch.stack([steps["sum"].ravel(), steps["downsample"].ravel()]))[0, 1]
-assert 0.6 < carried < 0.8
+assert 0.65 < carried < 0.75
+print(f"correlation of the sum with the shortcut alone: {carried:.1f}")
 
 # %% [markdown]
-# - **A convolution** gives each channel a mean and a scale of its own: some are all bright, some nearly flat.
-# - **Batch norm** brings each channel to mean 0 and deviation 1. The picture keeps its forms, only grey moves.
+# - **A convolution** gives each channel a level and a scale of its own: some lie mostly above zero, some below; some
+#   vary four times as much as others.
+# - **Batch norm** brings each channel to mean 0 and deviation 1 (in training mode, with its first γ = 1 and β = 0). The
+#   picture keeps its forms; only which grey is zero changes.
 # - **ReLU** sets what is below zero to zero: here half of all numbers. That is where the bend comes from.
 # - **The shortcut** carries the input around all this; here, mixed into 256 channels.
-# - **The sum** holds both in equal parts: its correlation with the shortcut alone is 0.7.
+# - **The sum** holds both in equal parts: two unrelated parts of equal size each have a correlation of
+#   $1/\sqrt{2} = 0.7$ with their sum.
 #
 # The weights are random: this is what the layers do before any training. Section 7 walks through the trained block.
 #
@@ -270,11 +277,11 @@ total = sum(p.numel() for part in parts.values() for p in part.parameters())
 assert (tuple(x.shape), total) == ((1, 1000), 25_557_032)
 
 # %% [markdown]
-# `make_stage` makes the first block with the stride and the new channels, and all others with neither. From stage to
-# stage the image halves and the channels double.
+# `make_stage` makes the first block with the stride and the new channels, and all others with neither. From conv3_x
+# on, each stage halves the image and doubles the channels.
 #
-# Walk through the network. In which stage are most of its parameters, and in which most of its multiply-adds? Which
-# block is the first whose receptive field is as wide as the image?
+# Walk through the network. In which stage are most of its parameters, and which has the largest share of the
+# multiply-adds? Which block is the first whose receptive field is as wide as the image?
 
 # %%
 widgets.ArchitectureExplorer()
@@ -283,7 +290,7 @@ widgets.ArchitectureExplorer()
 network = measure.architecture(50, image_size=224)
 
 
-def shares(what):
+def percent_of(what):
     """In percent of the whole network, for each stage."""
     whole = getattr(network, what)
     return {
@@ -292,21 +299,22 @@ def shares(what):
     }
 
 
-print("parameters:   ", shares("parameters"))
-print("multiply-adds:", shares("multiply_adds"))
+print("parameters:   ", percent_of("parameters"))
+print("multiply-adds:", percent_of("multiply_adds"))
 
 # %%
 first = next(place for place in network.places if (place.receptive_field or 0) >= 224)
 assert (first.stage, first.block) == ("conv4_x", 5)
+print(f"{first.stage}, block {first.block}: {first.receptive_field} pixels")
 
 later = [place for place in network.places if place.block > 1]
 assert {place.multiply_adds for place in later} == {218_365_952}
 
 # %% [markdown]
-# Most parameters are in conv5_x, where the channels are many and the pixels few; most work is done in conv4_x.
-# From the second on, **every block costs the same**, in whichever stage: twice the channels are four times the
-# weights, and half the side is a quarter of the pixels. A number of
-# conv4_x's fifth block, in the middle of the image, is the first that sees all of it.
+# Most parameters are in conv5_x, where the channels are many and the pixels few; the largest share of the work is done in
+# conv4_x. From the second block of each stage on, **every block costs the same**, in whichever stage: twice the
+# channels are four times the weights, and half the side is a quarter of the pixels. The fifth block of conv4_x is the
+# first where a number in the middle sees the whole image.
 #
 # The library's class is the same network in one piece. Its `forward` reads like the list above:
 
@@ -330,9 +338,11 @@ blocks = {
 for depth, stages in blocks.items():
     convolutions = 2 if depth < 50 else 3  # in each block
     assert 1 + convolutions * sum(stages) + 1 == depth
+    print(f"ResNet-{depth}: 1 + {convolutions} x {sum(stages)} + 1")
 
 # %% [markdown]
-# The paper's table 1, filled in by measuring. Its costs are those of the 2015 form, so we measure both:
+# The paper's table 1, filled in by measuring, multiply-adds in billions. The paper's are those of the 2015 form, so we
+# measure both:
 
 
 # %%
@@ -345,13 +355,13 @@ costs = {depth: cost(depth) for depth in blocks}
 costs_2015 = {depth: cost(depth, stride_in_1x1=True) for depth in (50, 101, 152)}
 
 # %%
-print("blocks in   conv2_x  conv3_x  conv4_x  conv5_x   parameters   billion multiply-adds")
-print("output           56       28       14        7                v1.5    2015   paper")
+print("                blocks   parameters      multiply-adds")
+print("output side 56 28 14  7                v1.5   2015  paper")
 for depth, stages in blocks.items():
     record = costs[depth]
     v15, in_2015 = (r.multiply_adds / 1e9 for r in (record, costs_2015.get(depth, record)))
-    print(f"ResNet-{depth:<3}" + "".join(f"{n:9}" for n in stages), end="")
-    print(f"{record.parameters:14,}{v15:8.2f}{in_2015:8.2f}{paper[depth]:8.1f}")
+    print(f"ResNet-{depth:<5}" + " ".join(f"{n:2}" for n in stages), end="")
+    print(f"{record.parameters:13,}{v15:7.2f}{in_2015:7.2f}{paper[depth]:6.1f}")
     assert abs(in_2015 - paper[depth]) < 0.07
 
 # %% [markdown]
@@ -373,8 +383,11 @@ print(report)
 
 image = torch.rand(2, 3, 224, 224)
 with torch.inference_mode():
-    difference = (ours(image) - theirs(image)).abs().max()
-    assert difference < 1e-4 * theirs(image).abs().max()
+    logits, wanted = ours(image), theirs(image)
+difference = (logits - wanted).abs().max() / wanted.abs().max()
+
+assert difference < 1e-4
+print(f"{logits.numel():,} logits, the largest {wanted.abs().max():.1f}: all equal to four digits")
 
 # %% [markdown]
 # And the other way: ours into theirs, with other weights.
@@ -388,7 +401,8 @@ with torch.inference_mode():
 
 # %% [markdown]
 # Weights are matched **by name**. Some people copy them by position, one list into another. That works as long as
-# both lists have the same order, and fails in silence when they do not. Here is what a missing name says:
+# both lists have the same order, and fails in silence where they have not and the shapes happen to agree. Here is what
+# `load_by_name` says when a name is missing:
 
 # %%
 spoiled = {name.replace("fc", "linear"): value for name, value in theirs.state_dict().items()}
@@ -401,11 +415,13 @@ except weights.LoadError as error:
 # ## 7. With trained weights
 #
 # So the weights that others trained on 1.28 million photos fit into the network that you know from the inside. They are
-# a download of 98 MB, once. The lesson does without. If you have a network connection, say `True`.
+# a download of 98 MB, once. The lesson works without them. If you have a network connection, set `DOWNLOAD = True` below,
+# then run that cell and all after it.
 
 # %%
 published = torchvision.models.ResNet50_Weights.IMAGENET1K_V2
 prepare, classes = published.transforms(), published.meta["categories"]
+mean, std = (torch.tensor(values)[:, None, None] for values in (prepare.mean, prepare.std))
 
 # %% tags=["nbval-ignore-output"]
 DOWNLOAD = False  # True: fetch the weights, 98 MB, once
@@ -420,34 +436,35 @@ except weights.DownloadError as error:
 
 # %%
 @torch.inference_mode()
-def classify(photo):
-    """The five likeliest classes of a photo (3, H, W) with their probabilities, and the first one's map."""
-    image = prepare(photo)[None]  # (1, 3, 224, 224): the middle, in the numbers of the training
-    probabilities, five = trained(image).softmax(1)[0].topk(5)
-    features = nn.Sequential(*list(trained.children())[:-2])(image)[0]  # (2048, 7, 7)
+def classify(image):
+    """The five likeliest classes of a prepared image (3, 224, 224), and the map of the first."""
+    probabilities, five = trained(image[None]).softmax(1)[0].topk(5)
+    features = nn.Sequential(*list(trained.children())[:-2])(image[None])[0]  # (2048, 7, 7)
     where = torch.einsum("c,chw->hw", trained.fc.weight[five[0]], features)
-    assert torch.isclose(
-        where.mean() + trained.fc.bias[five[0]], trained(image)[0, five[0]], rtol=1e-3
-    )
+    logit = trained(image[None])[0, five[0]]
+    assert torch.isclose(where.mean() + trained.fc.bias[five[0]], logit, rtol=1e-3)
     return {classes[i]: float(p) for i, p in zip(five, probabilities, strict=True)}, where
 
 
 # %% [markdown]
 # `classify` also asks where the network sees the class. The head takes the mean of 7x7 places, then weighs the
 # channels. One may as well weigh first: that gives a map of 7x7 numbers whose mean is the answer, up to the bias (Zhou et
-# al. 2016).
+# al. 2016). Bright is evidence for the class.
+#
+# `prepare` cuts out the middle of a photo, as in training, and normalises its colours.
 
 # %%
 from IPython.display import display
 from PIL import Image, ImageOps
 from torchvision.transforms.functional import pil_to_tensor
 
-MY_PHOTO = None  # the path of a photo of yours, like "dog.jpg"
+MY_PHOTO = None  # a photo of yours: its path, from the folder of this lesson, like "dog.jpg"
 
 shown = {name: data.photo(name, width=640) for name in ("flower", "palace")}
 if MY_PHOTO:
     opened = ImageOps.exif_transpose(Image.open(MY_PHOTO)).convert("RGB")
     shown["yours"] = pil_to_tensor(opened) / 255
+images = {name: prepare(photo) for name, photo in shown.items()}
 
 # %% tags=["nbval-ignore-output"]
 if trained is None:
@@ -456,11 +473,12 @@ if trained is None:
     )
     print("photos and yours for, where it sees that, and section 3's block after training.")
 else:
-    display(picture(walk(trained, photos)))
-    for name, photo in shown.items():
-        answers, where = classify(photo)
+    display(picture(walk(trained, torch.stack([images["flower"], images["palace"]]))))
+    for name, image in images.items():
+        answers, where = classify(image)
         display(draw.show(draw.bars(answers, title=f"The photo: {name}", unit="probability")))
-        display(draw.show(draw.images({name: photo, f"evidence for {next(iter(answers))}": where})))
+        pair = {name: image * std + mean, f"evidence for {next(iter(answers))}": where}
+        display(draw.show(draw.images(pair)))
 
 # %% [markdown]
 # ## What was measured
@@ -483,10 +501,10 @@ else:
 
 # %% jupyter={"source_hidden": true}
 widgets.Question(
-    "Another library's ResNet-50 weights load into yours without an error, and its answers are poor. What do "
-    "you suspect first?",
+    "Another library's ResNet-50 weights load into yours without an error. You prepare the images as that "
+    "library asks, and the answers are poor. What do you suspect first?",
     {
-        "The weights are damaged.": "Possible, but a damaged file does not load.",
+        "The weights are damaged.": "Damage usually stops the loading.",
         "The stride is at another place.": "Both forms have the same names and shapes, so nothing warns you.",
         "It has too few layers.": "Then names would be missing, and loading would fail.",
     },
