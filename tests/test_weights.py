@@ -287,6 +287,16 @@ def test_no_name_is_suggested_where_none_is_meant(model, others, name, shape):
     assert report.suggestions == {}
 
 
+def test_a_weight_is_not_suggested_for_another_of_the_same_layer(model, others):
+    given = renamed(others, r"layer2\.0\.bn1\.weight", "layer2.0.bn1.gamma")
+    del given["layer2.0.bn1.bias"]
+
+    report = load_by_name(model, given, strict=False)
+
+    assert report.missing == ("layer2.0.bn1.weight", "layer2.0.bn1.bias")
+    assert report.suggestions == {}
+
+
 def test_a_name_that_was_given_is_not_suggested_for_another(model, others):
     others["linear.weight"] = others["fc.weight"]
 
