@@ -80,8 +80,9 @@ def require_projection(
             "convolution, and published weights bring its numbers.",
             (*rows, ("Expected", "a convolution and a batch norm"), ("Got", "a convolution")),
         )
-    if has_conv or (not hasattr(block, "downsample") and _has_sequential(block)):
-        return  # it is there, or it may be, under another name
+    elsewhere = not hasattr(block, "downsample") and _has_sequential(block)
+    if has_conv or elsewhere or holds_modules(getattr(block, "downsample", None)):
+        return  # it is there, or it may be: under another name, or in a list
     rows += (("Expected", "a 1x1 convolution and a batch norm"), ("Got", "no projection"))
     with_both = projects(answer, 4, 8, 2)
     if with_both and projects(answer, 4 * expansion, 4, 2):

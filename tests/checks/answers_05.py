@@ -495,6 +495,17 @@ class three_convs_in_a_list(nn.Module):
         return F.relu(out + self.downsample(x))
 
 
+@wrong(checks.bottleneck, "modules-in-a-list")
+class projection_in_a_list(_Bottleneck):
+    def projection(self, in_channels, out_channels, stride):
+        return list(super().projection(in_channels, out_channels, stride))
+
+    def shortcut(self, x):
+        for module in self.downsample or ():
+            x = module(x)
+        return x
+
+
 @wrong(checks.bottleneck, "missing-module")
 class called_shortcut(nn.Module):
     expansion = 4
