@@ -69,6 +69,9 @@ PICTURES = {
     "autocorrelations": lambda **kw: draw.autocorrelations(
         {"plain-8": [[1, 0.2], [1, 0.4]]}, colours={"plain-8": "plain"}, **kw
     ),
+    "drift_by_layer": lambda **kw: draw.drift_by_layer(
+        {"stride": [1e-7, 0.5]}, ["pool", "layer1.0"], colours={"stride": "third"}, **kw
+    ),
     "validation_accuracy": lambda **kw: draw.validation_accuracy({"plain-8": [0.9, 0.8]}, **kw),
 }
 ROWS_OF_PICTURES = {

@@ -7,6 +7,7 @@ picture in a notebook, with these sentences as its alternative text for who cann
 
 from resnet_edu.draw.architecture import ArchitecturePicture, architecture, architecture_reading
 from resnet_edu.draw.bars import bars
+from resnet_edu.draw.corrections import CorrectionsPicture, corrections_reading, drift_by_layer
 from resnet_edu.draw.flow import (
     FlowPicture,
     activation_scales,
@@ -27,6 +28,7 @@ __all__ = [
     "COLOURS",
     "ArchitecturePicture",
     "ConvolutionPicture",
+    "CorrectionsPicture",
     "FlowPicture",
     "LesionPicture",
     "Picture",
@@ -40,6 +42,8 @@ __all__ = [
     "axes",
     "bars",
     "convolution",
+    "corrections_reading",
+    "drift_by_layer",
     "flow_grid",
     "flow_reading",
     "gradient_norms",

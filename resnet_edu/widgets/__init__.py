@@ -2,16 +2,19 @@
 
 from resnet_edu.widgets.architecture import ArchitectureExplorer
 from resnet_edu.widgets.convolution import ConvolutionExplorer
+from resnet_edu.widgets.corrections import CorrectionsExplorer
 from resnet_edu.widgets.explorer import Explorer, View
 from resnet_edu.widgets.gradient_flow import GradientFlowExplorer
 from resnet_edu.widgets.lesions import LesionExplorer
 from resnet_edu.widgets.lesson import Prediction, Question, progress
 from resnet_edu.widgets.race import DegradationRace
 from resnet_edu.widgets.shortcuts import ShortcutExplorer
+from resnet_edu.widgets.stop import Stop, stop_without
 
 __all__ = [
     "ArchitectureExplorer",
     "ConvolutionExplorer",
+    "CorrectionsExplorer",
     "DegradationRace",
     "Explorer",
     "GradientFlowExplorer",
@@ -19,6 +22,8 @@ __all__ = [
     "Prediction",
     "Question",
     "ShortcutExplorer",
+    "Stop",
     "View",
     "progress",
+    "stop_without",
 ]

@@ -1,0 +1,58 @@
+"""Take corrections away from a network that was carried over, and see whether it still says the same."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from torch import Tensor
+
+from resnet_edu import draw
+from resnet_edu.widgets.explorer import Explorer, View
+
+Missing = frozenset[str]
+"""The corrections that are missing."""
+
+
+class CorrectionsExplorer(Explorer):
+    """A box for each correction; the probabilities of one image, from Keras and from ours.
+
+    `expected` are Keras's probabilities (N, classes) for images (N, 3, H, W) with values in 0..1, and
+    `found` ours, for every set of missing corrections. `start` are those missing at first.
+    Raises ValueError where a set is not among `found`.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        expected: np.ndarray,
+        found: Mapping[Missing, np.ndarray],
+        start: Missing = frozenset(),
+    ) -> None:
+        self._corrections = list(dict.fromkeys(c for missing in found for c in sorted(missing)))
+        if len(found) != 2 ** len(self._corrections) or start not in found:
+            raise ValueError(
+                f"CorrectionsExplorer needs the probabilities for each of the "
+                f"{2 ** len(self._corrections)} sets of missing corrections, and got {len(found)}."
+            )
+        self._expected, self._found = expected, found
+        self._pixels = images.cpu().numpy()
+        classes = [str(i) for i in range(expected.shape[1])]
+        self._drawing = draw.CorrectionsPicture(self._pixels.shape[2:], classes)
+        boxes = {name: widgets.Checkbox(value=name not in start) for name in self._corrections}
+        numbers = widgets.SelectionSlider(options=range(1, len(images) + 1))
+        super().__init__({**boxes, "Image": numbers}, width=1000)
+
+    def view(self, **values: Any) -> View:
+        """The picture for these boxes, by the name of the correction, and for "Image", from 1."""
+        missing = [name for name in self._corrections if not values[name]]
+        found, image = self._found[frozenset(missing)], values["Image"] - 1
+        png = self._drawing.update(
+            self._pixels[image], f"image {image + 1}", self._expected[image], found[image]
+        )
+        reading = draw.corrections_reading(self._expected, found, missing, image)
+        said = " ".join(ax.get_label() for ax in self._drawing.axes)
+        return View(png, f"<b>{html.escape(reading)}</b>", f"{said} {reading}")
