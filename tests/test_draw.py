@@ -24,6 +24,7 @@ from resnet_edu.measure import (
     LayerSignal,
     Signals,
     anatomy,
+    architecture,
     convolve,
     gradient_flow,
 )
@@ -64,6 +65,7 @@ PICTURES = {
     "flow_grid": lambda **kw: draw.flow_grid({"He": {"8": 0.5}, "default": {"8": 1e-8}}, **kw),
     "bars": lambda **kw: draw.bars({"a": 1.0, "b": 2.0}, title="Cost", unit="pixels", **kw),
     "anatomy": lambda **kw: draw.anatomy(anatomy(cifar_resnet(8), 32), **kw),
+    "architecture": lambda **kw: draw.architecture(architecture(18, 64), **kw),
     "training_accuracy": lambda **kw: draw.training_accuracy(RUNS, **kw),
     "path_lengths": lambda **kw: draw.path_lengths((1, 2, 1), (1.0, 0.5, 0.1), **kw),
     "autocorrelations": lambda **kw: draw.autocorrelations(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby, takewhile
+from itertools import groupby
 
 import torch
 from torch import nn
@@ -25,7 +25,7 @@ RESNETS = {
 STAGES = ("stem", "conv2_x", "conv3_x", "conv4_x", "conv5_x", "head")
 """The paper's names; the four in the middle are `layer1` to `layer4` of the network."""
 
-_SHORTCUT = ".downsample"
+_STEM, _HEAD, _SHORTCUT = "conv1 to maxpool", "avgpool, fc", ".downsample"
 
 
 @dataclass(frozen=True)
@@ -143,32 +143,28 @@ def architecture(depth: int = 50, image_size: int = 224) -> Architecture:
 def _two_blocks_in_each_stage(block: type[nn.Module], image_size: int) -> tuple[Place, ...]:
     with torch.device("meta"):  # shapes without numbers
         model = ResNet(block, (2, 2, 2, 2))
-    steps = _steps(model, anatomy(model, image_size))
-    stem = tuple(takewhile(lambda step: not step.name.startswith("layer"), steps))
-    found = [
-        Place(
-            "stem", 0, "conv1 to maxpool", _stem_code(model), (3, image_size, image_size), stem, ()
-        )
-    ]
-    rest = [step for step in steps[len(stem) :] if step.name.startswith("layer")]
-    for name, group in groupby(rest, key=lambda step: ".".join(step.name.split(".")[:2])):
-        layers = tuple(group)
-        stage, place = int(name[len("layer")]), int(name.split(".")[1])
-        found.append(
-            Place(
-                STAGES[stage],
-                place + 1,
-                f"layer{stage}[{place}]",
-                _block_code(model.get_submodule(name)),
-                found[-1].output_shape,
-                tuple(x for x in layers if _SHORTCUT not in x.name),
-                tuple(x for x in layers if _SHORTCUT in x.name),
-            )
-        )
-    head = tuple(steps[len(stem) + len(rest) :])
-    code = f"nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear({model.fc.in_features}, 1000)"
-    found.append(Place("head", 0, "avgpool, fc", code, found[-1].output_shape, head, ()))
-    return tuple(found)
+    places: list[Place] = []
+    shape = (3, image_size, image_size)
+    for modules, group in groupby(_steps(model, anatomy(model, image_size)), key=_modules_of):
+        steps = tuple(group)
+        stage, number, code = "stem", 0, _stem_code(model)
+        if modules == _HEAD:
+            stage, code = "head", _head_code(model)
+        elif modules != _STEM:
+            stage, number = STAGES[int(modules[5])], int(modules[7]) + 1  # "layer2[0]"
+            code = _block_code(model.get_submodule(f"layer{modules[5]}.{modules[7]}"))
+        layers = tuple(step for step in steps if _SHORTCUT not in step.name)
+        shortcut = tuple(step for step in steps if _SHORTCUT in step.name)
+        places.append(Place(stage, number, modules, code, shape, layers, shortcut))
+        shape = places[-1].output_shape
+    return tuple(places)
+
+
+def _modules_of(step: Step) -> str:
+    first, *rest = step.name.split(".")
+    if rest:
+        return f"{first}[{rest[0]}]"
+    return _HEAD if first in _HEAD.split(", ") else _STEM
 
 
 def _steps(model: nn.Module, record: Anatomy) -> list[Step]:
@@ -194,6 +190,11 @@ def _stem_code(model: ResNet) -> str:
         f"nn.BatchNorm2d({conv.out_channels}), nn.ReLU(), "
         f"nn.MaxPool2d({pool.kernel_size}, {pool.stride}, {pool.padding})"
     )
+
+
+def _head_code(model: ResNet) -> str:
+    fc = model.fc
+    return f"nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear({fc.in_features}, {fc.out_features})"
 
 
 def _block_code(block: nn.Module) -> str:
