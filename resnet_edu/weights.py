@@ -284,7 +284,10 @@ def _in_words(error: Exception) -> str:
 
 
 def _download(url: str, path: Path) -> None:
-    """Download to a folder beside `path`, which takes all with it that is not whole; then rename."""
+    """Download into a folder beside `path`, then rename; the folder goes, with all that is in it.
+
+    (On a full disk torch.hub can leave its half file.)
+    """
     before = socket.getdefaulttimeout()
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent) as folder:

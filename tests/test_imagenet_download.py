@@ -341,6 +341,20 @@ def test_a_full_disk(server, published, cache, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
+def test_a_disk_that_fills_up_in_the_middle_of_a_piece(server, published, cache):
+    """What was not written is then still in the file's buffer, and closing the file fails, too."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * torch.hub.READ_DATA_CHUNK - 3000, before[1]))
+    try:
+        fail(published, cache / named(BODY), os.strerror(errno.EFBIG))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert server.asked == 1
+    assert list(cache.iterdir()) == []
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs a system with users")
 @pytest.mark.parametrize("rights", [0o555, 0o000], ids=["read-only", "closed"])
 @pytest.mark.parametrize("exists", [True, False], ids=["checkpoints", "hub"])
