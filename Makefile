@@ -36,7 +36,7 @@ edit: install
 
 # Every step runs, also after one has failed. One thread each: two processes work side by side.
 sources = resnet_edu authoring tests benchmarks
-notebooks = $(python) -m pytest --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider \
+notebooks = $(python) -m pytest --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider \
 	-n 2 --dist loadfile
 test: install
 	@failed=""; export OMP_NUM_THREADS=1; \

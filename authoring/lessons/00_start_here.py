@@ -133,7 +133,7 @@ checks.conv_output_size(not_done_yet)
 #
 # ## 5. The map
 #
-# ![The course in four parts: before ResNets, lessons 00 to 02; ResNets, 03 to 05; at work, 06 to 08; and beyond, 09 and 10. Lessons 00 to 04 are ready.](images/course_map.svg)
+# ![The course in four parts: before ResNets, lessons 00 to 02; ResNets, 03 to 05; at work, 06 to 08; and beyond, 09 and 10. Lessons 00 to 05 and 10 are ready.](images/course_map.svg)
 #
 # | | lesson | you measure | exercises |
 # |---|---|---|---|
@@ -142,12 +142,12 @@ checks.conv_output_size(not_done_yet)
 # | 02 | [Plain networks and vanishing gradients](02_plain_networks.ipynb) | where gradients vanish, and where they explode | [3 tasks](../exercises/02_plain_networks.ipynb) |
 # | 03 | [The degradation problem](03_degradation.ipynb) | deeper plain networks train worse | [4 tasks](../exercises/03_degradation.ipynb) |
 # | 04 | [Residual blocks and identity mappings](04_residual_blocks.ipynb) | what one `+ x` changes | [5 tasks](../exercises/04_residual_blocks.ipynb) |
-# | 05 | Bottlenecks and ResNet-50 (*planned*) | that yours is the real one | |
+# | 05 | [Bottlenecks and ResNet-50](05_resnet50.ipynb) | that yours is the real one | [5 tasks](../exercises/05_resnet50.ipynb) |
 # | 06 | Inside a trained ResNet (*planned*) | what each layer sees | |
 # | 07 | Transfer learning (*planned*) | how few labels are enough | |
 # | 08 | Classification, detection, segmentation (*planned*) | one backbone, three uses | |
 # | 09 | Variants: deeper, wider, attention (*planned*) | what each of them buys | |
-# | 10 | Two frameworks, one network (*planned*) | PyTorch and Keras, number for number | |
+# | 10 | [Two frameworks, one network](10_two_frameworks.ipynb) | PyTorch and Keras, number for number | [3 tasks](../exercises/10_two_frameworks.ipynb) |
 #
 # ## What was measured
 #
