@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 from torch import Tensor
 
 from resnet_edu import draw
@@ -20,16 +19,16 @@ Missing = frozenset[str]
 class CorrectionsExplorer(Explorer):
     """A box for each correction; the probabilities of one image, from Keras and from ours.
 
-    `expected` are Keras's probabilities (N, classes) for images (N, 3, H, W) with values in 0..1, and
-    `found` ours, for every set of missing corrections. `start` are those missing at first.
+    `expected` are Keras's probabilities, an array (N, classes) for images (N, 3, H, W) with values in
+    0..1, and `found` ours, one array for every set of missing corrections. `start` are those missing at first.
     Raises ValueError where a set is not among `found`.
     """
 
     def __init__(
         self,
         images: Tensor,
-        expected: np.ndarray,
-        found: Mapping[Missing, np.ndarray],
+        expected: Any,
+        found: Mapping[Missing, Any],
         start: Missing = frozenset(),
     ) -> None:
         self._corrections = list(dict.fromkeys(c for missing in found for c in sorted(missing)))
