@@ -20,7 +20,8 @@ class CorrectionsExplorer(Explorer):
     """A box for each correction; the probabilities of one image, from Keras and from ours.
 
     `expected` are Keras's probabilities, an array (N, classes) for images (N, 3, H, W) with values in
-    0..1, and `found` ours, one array for every set of missing corrections. `start` are those missing at first.
+    0..1, and `found` ours, one array for every set of missing corrections. `start` are those that are
+    missing at first.
     Raises ValueError where a set is not among `found`.
     """
 
