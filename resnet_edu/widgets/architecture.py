@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import html
+from itertools import product
 from typing import Any
 
 import ipywidgets as widgets
 
 from resnet_edu import draw, measure
 from resnet_edu.widgets.explorer import Explorer, View
-from resnet_edu.widgets.lesson import progress
 
 _IMAGE_SIZES = (32, 64, 128, 224, 320, 448)
 
@@ -17,13 +17,12 @@ _IMAGE_SIZES = (32, 64, 128, 224, 320, 448)
 class ArchitectureExplorer(Explorer):
     """The network as a whole, one place of it seen from near, and the code that builds this place.
 
-    All networks are measured at the start, under a progress bar, so that moving only draws.
+    All networks are measured at the start, so that moving only draws.
     """
 
     def __init__(self) -> None:
-        for size in progress(_IMAGE_SIZES, len(_IMAGE_SIZES), "following shapes"):
-            for depth in measure.RESNETS:
-                measure.architecture(depth, size)  # it remembers what it has measured
+        for depth, size in product(measure.RESNETS, _IMAGE_SIZES):
+            measure.architecture(depth, size)  # it remembers what it has measured
         self._drawing = draw.ArchitecturePicture()
         self._network = widgets.SelectionSlider(options=tuple(measure.RESNETS), value=50)
         self._stage = widgets.SelectionSlider(options=measure.STAGES, value="conv3_x")
