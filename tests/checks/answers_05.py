@@ -1007,6 +1007,12 @@ class decides_by_shapes(_ResNet50):
             return self.downsample(x)
 
 
+@wrong(checks.resnet50, "one-image-squeezed")
+class squeezed(_ResNet50):
+    def head(self, x):
+        return self.fc(self.avgpool(x).squeeze())
+
+
 @wrong(checks.resnet50, "wrong-number-of-blocks")
 class a_hundred_and_one(_ResNet50):
     counts = (3, 4, 23, 3)
@@ -1679,6 +1685,25 @@ def zipped(model, state_dict):
     for mine, given in zip(own.values(), state_dict.values(), strict=False):
         if mine.shape == given.shape:
             mine.copy_(given)
+    return [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
+
+
+@wrong(checks.load_by_name, "by-position")
+@torch.no_grad()
+def zipped_without_a_look(model, state_dict):
+    own = model.state_dict()
+    for mine, given in zip(own.values(), state_dict.values(), strict=False):
+        mine.copy_(given)
+    return [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
+
+
+@wrong(checks.load_by_name, "by-position")
+@torch.no_grad()
+def zipped_and_asserted(model, state_dict):
+    own = model.state_dict()
+    for (name, mine), given in zip(own.items(), state_dict.values(), strict=False):
+        assert mine.shape == given.shape, name
+        mine.copy_(given)
     return [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
 
 

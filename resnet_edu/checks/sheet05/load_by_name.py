@@ -20,6 +20,10 @@ Names = tuple[list[str], list[str]]
 
 RENAMED = {"fc.weight": "head.weight", "fc.bias": "head.bias"}
 OTHER_SHAPE = "bn1.weight"
+BY_POSITION = (
+    "You go through both in step, one tensor after the other. The order in a dictionary says nothing: only "
+    "the name tells which tensor belongs where."
+)
 CASES: dict[str, Callable[[State], State]] = {
     "weights with the same names, in another order": lambda given: given,
     "weights without `fc` and `bn1.running_mean`": lambda given: {
@@ -139,6 +143,7 @@ def _observe(answer: Answer, case: str, see: See) -> None:
         found = answer(model, given)
     except Exception as error:
         if not (missing or unexpected or wrong_shapes):
+            _require_any_order(answer, error)
             raise
         _require_good_reason(error, missing, wrong_shapes, _changed(model.state_dict(), before))
         return
@@ -156,6 +161,15 @@ def _observe(answer: Answer, case: str, see: See) -> None:
     frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
     see("parameters that cannot be trained any more", ", ".join(frozen) or "none")
     _require_untouched(model, given, given_before)
+
+
+def _require_any_order(answer: Answer, error: Exception) -> None:
+    """Everything fits, and the answer raised an error: is it because of the order? Raises Wrong."""
+    try:
+        answer(_network(), _network().state_dict())
+    except Exception:
+        return
+    raise Wrong("by-position", BY_POSITION, explain(error).evidence)
 
 
 def _changed(state: State, before: State) -> list[str]:
@@ -189,8 +203,8 @@ def _require_good_reason(
     if not isinstance(error, ValueError):
         raise Wrong(
             "other-error",
-            f"For a tensor of another shape you raise a {type(error).__name__}. The task asks for a "
-            "ValueError.",
+            "For a tensor of another shape the task asks for a ValueError. You raise "
+            f"{type(error).__name__}.",
             rows,
         )
     if not any(key in str(error) for key in wrong_shapes):
@@ -295,8 +309,7 @@ load_by_name = Check(
         ),
         Mistake(
             "by-position",
-            "You go through both in step, one tensor after the other. The order in a dictionary says "
-            "nothing: only the name tells which tensor belongs where.",
+            BY_POSITION,
             [_version(_by_position(True)), _version(_by_position(False))],
         ),
         Mistake(

@@ -132,6 +132,7 @@ def _trace(model: nn.Module, wanted: Trace) -> tuple[Trace, Exception | None]:
     set_weights(model, narrow=True)
     seen, error = trace(model, model, wanted)
     if not _has_other_sizes(seen, wanted) and _gives_wanted_logits(model):
+        _require_batch_of_one(model)
         return wanted, None
     if not isinstance(error, Wrong):
         _require_all_stages(seen, wanted)
@@ -153,6 +154,22 @@ def _gives_wanted_logits(model: nn.Module) -> bool:
         return same(snapshot(tensor(model(images()))), wanted_logits())
     except Exception:
         return False
+
+
+@torch.no_grad()
+def _require_batch_of_one(model: nn.Module) -> None:
+    shape = tuple(tensor(model(images()[:1])).shape)
+    if shape != (1, CLASSES):
+        raise Wrong(
+            "one-image-squeezed",
+            "Given one image, the network loses the first dimension. A `squeeze` takes away every "
+            "dimension of size 1, also that of the images.",
+            (
+                ("Tried", "one image"),
+                ("Expected", f"shape {(1, CLASSES)}"),
+                ("Got", f"shape {shape}"),
+            ),
+        )
 
 
 def _require_all_stages(seen: Trace, wanted: Trace) -> None:
