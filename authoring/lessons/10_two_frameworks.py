@@ -17,11 +17,12 @@
 # %%
 import os
 
-os.environ["KERAS_BACKEND"] = "torch"  # what Keras computes with; it is read when Keras is imported
+os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is imported
 
 # %% [markdown]
 # Keras is a language for networks, and computes with TensorFlow, JAX or PyTorch. With `"torch"` it needs nothing
 # that you do not have. If you have TensorFlow: write `"tensorflow"` there, restart the kernel, and run the same cells.
+# They then take 3 GB of memory.
 
 # %%
 from resnet_edu import data, draw, measure, weights, widgets
@@ -80,15 +81,17 @@ def keras_name(name):
 # %%
 def side_by_side(model, keras_model, prefixes):
     """Two summaries, line by line, for our layers whose names begin like this."""
-    print(f"{'ours':22}{'shape':>16}{'numbers':>10}   {'Keras':22}{'shape':>16}{'numbers':>10}")
+    line = "{:21}{:>14}{:>10}  {:19}{:>14}{:>10}"
+    print(line.format("ours", "shape", "numbers", "Keras", "shape", "numbers"))
     for layer in measure.anatomy(model).layers:
         if layer.name.startswith(prefixes) and layer.parameters:
             other = keras_model.get_layer(keras_name(layer.name))
-            print(f"{layer.name:22}{layer.output_shape!s:>16}{layer.parameters:10,}   ", end="")
-            shape = str(other.output.shape[1:])
-            print(f"{other.name:22}{shape:>16}{other.count_params():10,}")
+            ours = layer.name, str(layer.output_shape), f"{layer.parameters:,}"
+            shape, numbers = str(other.output.shape[1:]), f"{other.count_params():,}"
+            print(line.format(*ours, other.name, shape, numbers))
 
 
+# %%
 side_by_side(ours, kerass, ("conv1", "bn1", "layer2.0", "fc"))
 
 # %% [markdown]
@@ -111,7 +114,8 @@ for kind, numbers in kinds.items():
 
 buffers = sum(b.numel() for name, b in ours.named_buffers() if "running" in name)
 parameters = sum(p.numel() for p in ours.parameters())
-print(f"\nPyTorch: parameters        {parameters:12,}\nPyTorch: running statistics{buffers:12,}")
+print(f"\nPyTorch: parameters        {parameters:12,}")
+print(f"PyTorch: running statistics{buffers:12,}")
 
 # %%
 channels = sum(m.out_channels for m in ours.modules() if isinstance(m, nn.Conv2d))
@@ -411,10 +415,11 @@ assert not torch.allclose(by_torch(3, 3, 3, 3), by_keras, atol=1e-1)
 
 # %%
 x = torch.randn(2, 8, 9, 9)
-zeros, infinity = nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, 2)), nn.MaxPool2d(3, 2, padding=1)
+with_zeros = nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, 2))
+with_infinity = nn.MaxPool2d(3, 2, padding=1)
 
-assert torch.equal(zeros(x.relu()), infinity(x.relu()))
-assert not torch.equal(zeros(x), infinity(x))
+assert torch.equal(with_zeros(x.relu()), with_infinity(x.relu()))
+assert not torch.equal(with_zeros(x), with_infinity(x))
 
 
 # %%
@@ -432,12 +437,14 @@ def padding(model):
 # %%
 def for_torchvision(images):
     """RGB in 0..1, normalised."""
-    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
+    numbers = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
+    mean, deviation = numbers[..., None, None]
     return (images - mean) / deviation
 
 
 for name, rule in (("Keras", for_keras), ("torchvision", for_torchvision)):
-    print(f"{name:12} the numbers go from {rule(images).min():7.1f} to {rule(images).max():6.1f}")
+    low, high = rule(images).aminmax()
+    print(f"{name:12} the numbers go from {low:6.1f} to {high:5.1f}")
 
 # %% [markdown]
 # Now all of it. What is missing is a set of names; `input` is no matter of the network.
@@ -501,8 +508,8 @@ draw.show(draw.bars(drift, title="Missing: how far probabilities move", unit=uni
 # what people get who rebuild the network by hand: the default of Keras's `BatchNormalization` is 1e-3. That moves
 # probabilities in the third digit.
 #
-# How much the others matter depends on the weights. Ours are random, with a head that was fitted to what they
-# happened to give. Trained weights will be less touchy here, and more there: section 9 tries them.
+# How much the others matter depends on the weights. Ours are random, and their head is fitted to what they happen to
+# give. Section 9 tries trained ones.
 #
 # The rule for the input has three parts. Is one of them harmless?
 
@@ -602,7 +609,7 @@ file = home / "models" / "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
 
 # %%
 def look_at(name, model, ported):
-    """The first answer to a photo: Keras's, and that of our port without each of the corrections."""
+    """The first answer to a photo: Keras's, and ours without each of the corrections."""
     photo = data.photo(name, width=360)[None, :, 8:232, 68:292]
     answers = {"Keras": model.predict(channels_last(for_keras(photo)), verbose=0)[0]}
     for missing in ([], *([name] for name in differences)):
@@ -621,8 +628,8 @@ if file.exists():
         look_at(name, trained, port(trained))
 else:
     print(
-        "Keras's ImageNet weights are not on this computer. With them, this cell shows what Keras sees in two "
-        "photos, and what our port sees in them without each of the corrections."
+        "Keras's ImageNet weights are not on this computer. With them, this cell shows what "
+        "Keras sees in two photos, and our port without each of the corrections."
     )
 
 # %% [markdown]
