@@ -388,6 +388,21 @@ def channels_going_in(torch_model):
     return {"biases": biases, "statistics": _statistics(torch_model)}
 
 
+@wrong(checks.explain_difference, "blocks-counted-too")
+def whatever_has_channels(torch_model):
+    biases = 0
+    for module in torch_model.modules():
+        if hasattr(module, "out_channels"):
+            biases += module.out_channels
+    return {"biases": biases, "statistics": _statistics(torch_model)}
+
+
+@wrong(checks.explain_difference, "some-kernels-only")
+def convolutions_of_3x3(torch_model):
+    kernels = [p for p in torch_model.parameters() if tuple(p.shape[2:]) == (3, 3)]
+    return {"biases": sum(map(len, kernels)), "statistics": _statistics(torch_model)}
+
+
 @wrong(checks.explain_difference, "top-level-only")
 def children_only(torch_model):
     found = list(torch_model.children())
@@ -521,6 +536,18 @@ def without_epsilon(conv_bias, bn):
 @torch.no_grad()
 def with_kerass_epsilon(conv_bias, bn):
     bn.bias.add_(bn.weight * conv_bias * torch.rsqrt(bn.running_var + 1.001e-5))
+
+
+@wrong(checks.fold_bias, "divided-by-weight")
+@torch.no_grad()
+def gamma_below(conv_bias, bn):
+    bn.bias += conv_bias / bn.weight
+
+
+@wrong(checks.fold_bias, "mean-moved-too")
+@torch.no_grad()
+def the_whole_formula(conv_bias, bn):
+    bn.bias += (conv_bias - bn.running_mean) / torch.sqrt(bn.running_var + bn.eps) * bn.weight
 
 
 @wrong(checks.fold_bias, "both-ways")

@@ -183,6 +183,27 @@ explain_difference = Check(
             _biases_are(_part(_biases, "stem")),
         ),
         Mistake(
+            "blocks-counted-too",
+            "Your `biases` hold more than the convolutions. Blocks have an attribute "
+            "`out_channels` as well: ask for the class, `nn.Conv2d`.",
+            _biases_are(
+                lambda m: sum(getattr(part, "out_channels", 0) for part in m.modules()),
+            ),
+        ),
+        Mistake(
+            "some-kernels-only",
+            "Under `biases` you count convolutions of one size only. There are kernels of 7x7, 3x3 "
+            "and 1x1, and Keras gives each of them a bias.",
+            _biases_are(
+                *(
+                    lambda m, size=size: sum(
+                        conv.out_channels for conv in _convs(m) if conv.kernel_size == (size, size)
+                    )
+                    for size in (1, 3)
+                )
+            ),
+        ),
+        Mistake(
             "input-channels",
             "Under `biases` you count channels that go in. A bias is added to what comes out.",
             _biases_are(lambda m: sum(conv.in_channels for conv in _convs(m))),

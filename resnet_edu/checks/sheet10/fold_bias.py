@@ -185,6 +185,24 @@ fold_bias = Check(
             [_bias(lambda b, bn: b * bn.weight * _deviation(bn))],
         ),
         Mistake(
+            "divided-by-weight",
+            "You divide by batch norm's weight. Batch norm multiplies by it.",
+            [
+                _bias(lambda b, bn: b / bn.weight),
+                _bias(lambda b, bn: b / bn.weight / _deviation(bn)),
+                _bias(lambda b, bn: b / bn.weight * _deviation(bn)),
+            ],
+        ),
+        Mistake(
+            "mean-moved-too",
+            "You move the running mean into the bias as well. Batch norm goes on subtracting it: "
+            "now it is subtracted twice.",
+            [
+                _bias(lambda b, bn: (b - bn.running_mean) * bn.weight / _deviation(bn)),
+                _bias(lambda b, bn: b - bn.running_mean),
+            ],
+        ),
+        Mistake(
             "epsilon-forgotten",
             "Batch norm adds its epsilon, `bn.eps`, to the variance before it takes the root. So "
             "must you. (There is a way that needs neither.)",

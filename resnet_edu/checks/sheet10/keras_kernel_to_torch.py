@@ -220,8 +220,8 @@ keras_kernel_to_torch = Check(
         ),
         Mistake(
             "shares-memory",
-            "The numbers are right, but the result uses the memory of the kernel: change one, and the "
-            "other changes too. Copy the numbers.",
+            "The numbers are right, but the result uses the memory of the kernel: change one, and "
+            "the other changes too. Copy the numbers.",
             [
                 _version(_moved, _turned, own)
                 for own in ((False, False), (True, False), (False, True))
