@@ -4,6 +4,8 @@
 `imagenet`      our networks with the weights that torchvision publishes
 `from_keras`    a ResNet of Keras as one of ours
 `save`, `load`  a network with its architecture, in one file
+`bundled`       the small ResNet-50 that comes with the course, pretrained on glyphs
+`preprocess`    what images must go through before a pretrained network gets them
 
 Networks that come out of here are in evaluation mode, ready to classify: call `model.train()` before you
 train one on.
@@ -18,7 +20,7 @@ import os
 import re
 import socket
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
@@ -529,3 +531,41 @@ def _parts(model: nn.Module) -> tuple[Any, ...]:
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
+
+
+# The weights that come with the course
+
+
+BUNDLED = Path(__file__).with_name("bundled") / "glyphs.safetensors"
+
+
+def bundled() -> ResNet:
+    """ResNet-50 at a quarter of its width, pretrained on `data.glyphs`, in evaluation mode.
+
+    Its logits are for `data.GLYPHS`. `bundled/glyphs.md`, beside the file, says how it was trained, how
+    well it reads, and where its limits are. Raises FileError where the file is missing or damaged.
+    """
+    try:
+        return load(BUNDLED).float()  # kept at half precision
+    except files.FileError as error:
+        raise files.FileError(
+            f"The pretrained weights of the course cannot be used: {error} Get the course anew, or make "
+            f"them yourself: resnet-edu pretrain --out {BUNDLED.parent}"
+        ) from error
+
+
+def preprocess(name: str) -> Callable[[Tensor], Tensor]:
+    """The function from images (N, 3, H, W) in 0..1 to the input of a network with the weights `name`.
+
+    "glyphs", the weights of `bundled`: the shorter side is scaled to 64 pixels, and the middle 64x64 cut
+    out. "imagenet", those of `imagenet()`: likewise 232 and 224 pixels; then ImageNet's mean is taken off
+    each channel, and the rest divided by its deviation. Raises ValueError for another name.
+    """
+    from torchvision.models import ResNet50_Weights
+
+    transforms = ResNet50_Weights.IMAGENET1K_V2.transforms
+    if name == "glyphs":
+        return transforms(crop_size=64, resize_size=64, mean=(0, 0, 0), std=(1, 1, 1))
+    if name == "imagenet":
+        return transforms()
+    raise ValueError(f'There are the weights "glyphs" and "imagenet"; there is no {name!r}.')
