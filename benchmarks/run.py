@@ -1,6 +1,6 @@
 """Figures of speed and memory, beside their targets: `make bench`.
 
-    python benchmarks/run.py                    all of them, in about ten minutes
+    python benchmarks/run.py                    all of them, in more than ten minutes
     python benchmarks/run.py networks imports   some of them
 
 What is compared is measured in turns, A B B A, in one run: other work on the machine then slows both, and
