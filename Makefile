@@ -43,7 +43,7 @@ test: install
 	step() { name=$$1; shift; printf '\n%s\n' "$$name"; "$$@" || failed="$$failed $$name;"; }; \
 	step "Style" $(python) -m ruff check $(sources); \
 	step "Format" $(python) -m ruff format --check $(sources); \
-	step "Library, exercises and explorers" $(python) -m pytest tests -n 2; \
+	step "Library, exercises and explorers" $(python) -m pytest tests -n 2 --dist worksteal; \
 	step "Exercise sheets, unsolved" $(notebooks) --nbval-lax exercises; \
 	step "Lessons" $(notebooks) --nbval lessons; \
 	step "Solutions" env RESNET_EDU_STRICT=1 $(notebooks) --nbval solutions; \
