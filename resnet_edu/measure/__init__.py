@@ -9,6 +9,7 @@
 `shortcut_signal`  signal and gradient at every block, for each kind of shortcut
 `path_gradients`   how much gradient a path carries, by the number of branches that it passes
 `gradients_along_line`  the slope of each logit between two images; `autocorrelation` of it
+`capture`        what named modules put out; `grad_cam` where a network finds its evidence for a class
 
 No function changes the model it is given: weights, gradients, running statistics, modes and hooks are
 afterwards what they were, also when an error is raised.
@@ -16,6 +17,7 @@ afterwards what they were, also when an error is raised.
 
 from resnet_edu.measure.anatomy import Anatomy, Layer, anatomy
 from resnet_edu.measure.architecture import RESNETS, STAGES, Architecture, Place, Step, architecture
+from resnet_edu.measure.capture import capture
 from resnet_edu.measure.convolution import KERNELS, Convolution, convolve
 from resnet_edu.measure.flow import (
     ACTIVATIONS,
@@ -26,6 +28,7 @@ from resnet_edu.measure.flow import (
     flow_network,
     gradient_flow,
 )
+from resnet_edu.measure.heat_map import grad_cam
 from resnet_edu.measure.lesions import Lesions, block_names, lesions, shuffled, without_block
 from resnet_edu.measure.paths import path_counts, path_gradients
 from resnet_edu.measure.shattering import autocorrelation, gradients_along_line
@@ -65,8 +68,10 @@ __all__ = [
     "architecture",
     "autocorrelation",
     "block_names",
+    "capture",
     "convolve",
     "flow_network",
+    "grad_cam",
     "gradient_flow",
     "gradients_along_line",
     "lesions",
