@@ -133,6 +133,15 @@ class CifarResNet(nn.Module):
         return self.fc(x)  # (N, 10)
 
 
+def stage_of(name: str) -> str:
+    """The part of a network that a parameter or module belongs to: "layer1.0.conv1" is in "layer1".
+
+    What comes before the first stage is the "stem", what comes after the last one has its own name: "fc".
+    """
+    first = name.partition(".")[0]
+    return "stem" if first in ("conv1", "bn1", "relu", "maxpool") else first
+
+
 def he_init_(model: nn.Module) -> None:
     """He initialisation of every convolution in `model`, in place (He et al. 2015b, section 2.2).
 

@@ -4,6 +4,7 @@
 `fit`       trains a network by a recipe and gives a `History`
 `steps`     the same step by step, for a network that is watched while it trains
 `evaluate`  the share of images that a network gets right
+`parameter_groups`  what an optimiser is given, where parts of a network learn at rates of their own
 
 The loop is the ordinary one: stochastic gradient descent with momentum, a learning rate that rises and
 falls once, cross-entropy. Around it stands what makes it fast and safe: the memory order and the precision
@@ -18,7 +19,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -32,19 +33,22 @@ from tqdm.auto import tqdm
 
 from resnet_edu import files
 from resnet_edu.measure.as_found import in_mode
+from resnet_edu.networks import stage_of
 
 WARM_UP = 0.3
 """The share of the steps in which the learning rate rises."""
 CHECKPOINT_STEPS = 20
 VALIDATIONS = 10
 EVALUATION_BATCH = 250
-_FORMAT = "resnet_edu training 1"
+_FORMAT = "resnet_edu training 2"
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train. `learning_rate` is the highest of the one-cycle schedule; `seed` orders the images.
 
+    `rates` has factors on the learning rate, by the name of a part: "stem", "layer1", ..., "fc".
+    {"layer4": 0.1} lets the last stage learn ten times more slowly than the rest.
     Raises ValueError for numbers that cannot work.
     """
 
@@ -55,6 +59,7 @@ class Recipe:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
     seed: int = 0
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, fits, wanted in (
@@ -65,6 +70,11 @@ class Recipe:
             ("weight_decay", 0 <= self.weight_decay < math.inf, "a finite number, 0 or more"),
             ("label_smoothing", 0 <= self.label_smoothing <= 1, "between 0 and 1"),
             ("seed", _whole(self.seed, 0), "a whole number, 0 or more"),
+            (
+                "rates",
+                all(0 < factor < math.inf for factor in self.rates.values()),
+                "finite factors above 0 by name, like {'layer4': 0.1}; freeze what is not to learn",
+            ),
         ):
             if not fits:
                 raise ValueError(f"{name} must be {wanted}; it was {getattr(self, name)!r}.")
@@ -141,7 +151,9 @@ def fit(
 
     The same seed and the same weights at the start give the same result bit for bit, on the same machine
     with the same number of threads. (A network with random layers, like dropout, also draws from
-    PyTorch's own generator.) Afterwards the model has the modes and the device that it came with.
+    PyTorch's own generator.) A batch norm whose parameters are frozen, `requires_grad` False, is kept in
+    evaluation mode, so that its running statistics stay as they are. Afterwards the model has the modes
+    and the device that it came with.
 
     Raises NotFiniteError where the loss is infinite or NaN (the model then has the last weights whose
     loss was finite), FileError for a checkpoint that does not belong to this training, ValueError for
@@ -205,6 +217,31 @@ def evaluate(model: nn.Module, data: TensorDataset) -> float:
     return right / len(images)
 
 
+def parameter_groups(
+    model: nn.Module, learning_rate: float, rates: Mapping[str, float]
+) -> list[dict]:
+    """The trainable parameters for an optimiser of PyTorch, in groups that learn at different rates.
+
+    `rates` maps the name of a part ("stem", "layer1", ..., "fc") to a factor on `learning_rate`; parts
+    that it does not name have factor 1. Each trainable parameter is in one group, frozen ones in none.
+    Raises ValueError for a name that `model` has not, and where nothing is trainable.
+    """
+    groups: dict[float, dict] = {}
+    names = {stage_of(name) for name, _ in model.named_parameters()}
+    if unknown := rates.keys() - names:
+        raise ValueError(
+            f"rates names {min(unknown)!r}; the model's parts are {', '.join(sorted(names))}."
+        )
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            factor = rates.get(stage_of(name), 1.0)
+            group = groups.setdefault(factor, {"params": [], "lr": learning_rate * factor})
+            group["params"].append(parameter)
+    if not groups:
+        raise ValueError("No parameter of the model requires a gradient: nothing can be learned.")
+    return list(groups.values())
+
+
 class Run:
     """One training at one moment: everything that a checkpoint must hold.
 
@@ -216,13 +253,10 @@ class Run:
     ) -> None:
         self.model, self.recipe, self.device = model, recipe, device
         self.images, self.labels = train.tensors
-        trainable = [p for p in model.parameters() if p.requires_grad]
-        if not trainable:
-            raise ValueError(
-                "No parameter of the model requires a gradient: nothing can be learned."
-            )
+        groups = parameter_groups(model, 1.0, recipe.rates)
+        self.factors = [group["lr"] for group in groups]
         self.optimizer = torch.optim.SGD(
-            trainable, momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True
+            groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True
         )
         self.bfloat16 = _bfloat16_pays(device.type)
         self.generator = torch.Generator().manual_seed(recipe.seed)
@@ -238,7 +272,8 @@ class Run:
     def take_step(self) -> None:
         """The step of every training loop: forward, loss, backward, a little downhill."""
         learning_rate = self.recipe.learning_rate_at(self.step)
-        self.optimizer.param_groups[0]["lr"] = learning_rate
+        for group, factor in zip(self.optimizer.param_groups, self.factors, strict=True):
+            group["lr"] = learning_rate * factor
         images, labels = self.next_batch()
 
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
@@ -328,7 +363,7 @@ class Run:
 
     def momenta(self) -> list[Tensor]:
         """The optimiser's memory, one tensor for each parameter; it starts at zero."""
-        parameters = self.optimizer.param_groups[0]["params"]
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         if not self.recipe.momentum:
             return []
         for p in parameters:
@@ -400,11 +435,21 @@ def prepared(model: nn.Module, train: TensorDataset) -> Iterator[torch.device]:
     _require_data(train)
     home, device = next(model.parameters()).device, _device(model)
     with in_mode(model, training=True):
+        for norm in _frozen_norms(model):
+            norm.eval()
         try:
             model.to(device, memory_format=torch.channels_last)
             yield device
         finally:
             model.to(home, memory_format=torch.contiguous_format)
+
+
+def _frozen_norms(model: nn.Module) -> Iterator[nn.Module]:
+    """The batch norms that have parameters, none of which is trained."""
+    for module in model.modules():
+        is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine
+        if is_norm and not (module.weight.requires_grad or module.bias.requires_grad):
+            yield module
 
 
 @contextmanager

@@ -24,9 +24,9 @@ FLOORS = {
     "data": (set(), {"matplotlib", "numpy", "sklearn", "torch", "torchvision"}),
     "weights": ({"blocks", "files", "networks"}, {"torch", "torchvision"}),
     "measure": ({"blocks", "networks"}, {"numpy", "torch"}),
-    "training": ({"files", "measure"}, {"torch", "tqdm"}),
+    "training": ({"files", "measure", "networks"}, {"torch", "tqdm"}),
     "pretrain": ({"data", "networks", "training", "weights"}, {"numpy", "torch"}),
-    "transfer": ({"networks", "training"}, {"torch"}),
+    "transfer": ({"measure", "networks", "training"}, {"sklearn", "torch"}),
     "draw": ({"measure"}, {"PIL", "matplotlib", "numpy"}),
     "widgets": (
         {"networks", "measure", "training", "transfer", "draw"},
