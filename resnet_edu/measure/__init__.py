@@ -10,6 +10,7 @@
 `path_gradients`   how much gradient a path carries, by the number of branches that it passes
 `gradients_along_line`  the slope of each logit between two images; `autocorrelation` of it
 `capture`        what named modules put out; `grad_cam` where a network finds its evidence for a class
+`excitation`     which images excite a channel most; `loss_surface` the loss around trained weights
 
 No function changes the model it is given: weights, gradients, running statistics, modes and hooks are
 afterwards what they were, also when an error is raised.
@@ -19,6 +20,7 @@ from resnet_edu.measure.anatomy import Anatomy, Layer, anatomy
 from resnet_edu.measure.architecture import RESNETS, STAGES, Architecture, Place, Step, architecture
 from resnet_edu.measure.capture import capture
 from resnet_edu.measure.convolution import KERNELS, Convolution, convolve
+from resnet_edu.measure.excitation import Excitation, excitation
 from resnet_edu.measure.flow import (
     ACTIVATIONS,
     DEPTHS,
@@ -41,6 +43,7 @@ from resnet_edu.measure.shortcuts import (
     shortcut_signal,
 )
 from resnet_edu.measure.signals import LayerSignal, Signals, signals
+from resnet_edu.measure.surface import LossSurface, loss_surface
 
 __all__ = [
     "ACTIVATIONS",
@@ -55,10 +58,12 @@ __all__ = [
     "Architecture",
     "BlockSignal",
     "Convolution",
+    "Excitation",
     "FlowSetting",
     "Layer",
     "LayerSignal",
     "Lesions",
+    "LossSurface",
     "Place",
     "ShortcutSetting",
     "ShortcutSignal",
@@ -70,11 +75,13 @@ __all__ = [
     "block_names",
     "capture",
     "convolve",
+    "excitation",
     "flow_network",
     "grad_cam",
     "gradient_flow",
     "gradients_along_line",
     "lesions",
+    "loss_surface",
     "path_counts",
     "path_gradients",
     "shortcut_network",
