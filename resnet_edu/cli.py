@@ -1,4 +1,4 @@
-"""The command line: `resnet-edu doctor` and `resnet-edu pretrain`."""
+"""The command line: `resnet-edu doctor`, `pretrain`, `finetune` and `predict`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     pretrain.add_argument("--seed", type=_from(0), default=0, help="default: 0")
 
+    about = "teach a pretrained network the classes of your own photos"
+    finetune = commands.add_parser("finetune", help=about, description=f"{about.capitalize()}.")
+    finetune.add_argument(
+        "photos",
+        type=Path,
+        metavar="PHOTOS",
+        help="a folder with one folder of photos for each class, or train/ and val/ with one for each",
+    )
+    finetune.add_argument(
+        "--weights",
+        default="imagenet",
+        metavar="imagenet|glyphs|FILE",
+        help="what the network has learned before (default: imagenet, downloaded once)",
+    )
+    finetune.add_argument(
+        "--freeze",
+        choices=("none", "stem", "layer1", "layer2", "layer3", "layer4"),
+        default="layer4",
+        help="the last stage that stays as it is (default: layer4, all but the head)",
+    )
+    finetune.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="a new folder for the results"
+    )
+
+    about = "say what photos show"
+    predict = commands.add_parser("predict", help=about, description=f"{about.capitalize()}.")
+    predict.add_argument(
+        "model", type=Path, metavar="MODEL", help="the model.safetensors that finetune has written"
+    )
+    predict.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
+
     options = parser.parse_args(arguments)
-    sys.stdout.reconfigure(errors="replace")  # a terminal may lack the symbols
-    return {"doctor": _doctor, "pretrain": _pretrain}[options.command](options)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a terminal may lack the symbols
+    run = {"doctor": _doctor, "pretrain": _pretrain, "finetune": _finetune, "predict": _predict}
+    return run[options.command](options)
 
 
 def _doctor(_options: argparse.Namespace) -> int:
@@ -60,6 +93,41 @@ def _pretrain(options: argparse.Namespace) -> int:
         print(f"{step * recipe.batch_size:9,} images  {accuracy:.1%} of unseen faces read")
     print(f"Written: {options.out / pretrain.WEIGHTS}")
     return 0
+
+
+def _finetune(options: argparse.Namespace) -> int:
+    from resnet_edu import finetune
+
+    freeze = None if options.freeze == "none" else options.freeze
+    try:
+        result = finetune.finetune(
+            options.photos, options.out, weights=options.weights, freeze=freeze
+        )
+    except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
+        print(f"resnet-edu finetune: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        return 1
+    for skipped in result.skipped:
+        print(f"not used: {skipped}", file=sys.stderr)
+    print(result)
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from resnet_edu import finetune
+
+    all_is_well = True
+    try:
+        for answer in finetune.predict(options.model, options.photos):
+            is_prediction = isinstance(answer, finetune.Prediction)
+            print(answer, file=sys.stdout if is_prediction else sys.stderr)
+            all_is_well &= is_prediction
+    except (ValueError, OSError) as error:
+        print(f"resnet-edu predict: {error}", file=sys.stderr)
+        return 1
+    return 0 if all_is_well else 1
 
 
 def _from(least: int):

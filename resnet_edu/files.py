@@ -18,15 +18,22 @@ class FileError(ValueError):
 
 
 def write(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write all to `path`, or leave what is there: the file is made beside it, then renamed.
+    """Write all to a safetensors file, or leave what is there.
 
     Raises OSError where the disk or the folder does not allow it.
     """
     from safetensors.torch import save
 
+    put(path, save({name: t.cpu().contiguous() for name, t in tensors.items()}, dict(metadata)))
+
+
+def put(path: str | Path, content: bytes) -> None:
+    """Write `content` to `path`, or leave what is there: the file is made beside it, then renamed.
+
+    Raises OSError where the disk or the folder does not allow it.
+    """
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    content = save({name: t.cpu().contiguous() for name, t in tensors.items()}, dict(metadata))
     try:
         with part.open("wb") as file:
             file.write(content)

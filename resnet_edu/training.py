@@ -419,7 +419,7 @@ def _is_due(step: int, steps: int) -> bool:
     return step * VALIDATIONS // steps > (step - 1) * VALIDATIONS // steps
 
 
-def _device(model: nn.Module) -> torch.device:
+def fastest_device(model: nn.Module) -> torch.device:
     """Where to train: where the model is, or, for a model on the CPU, on a GPU if there is one."""
     device = next(model.parameters()).device
     if device.type == "cpu" and torch.cuda.is_available():
@@ -433,7 +433,7 @@ def _device(model: nn.Module) -> torch.device:
 def prepared(model: nn.Module, train: TensorDataset) -> Iterator[torch.device]:
     """The model in training mode, where it trains fastest, its memory ordered by pixel; and back."""
     _require_data(train)
-    home, device = next(model.parameters()).device, _device(model)
+    home, device = next(model.parameters()).device, fastest_device(model)
     with in_mode(model, training=True):
         for norm in _frozen_norms(model):
             norm.eval()

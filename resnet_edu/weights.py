@@ -436,17 +436,19 @@ BLOCKS: dict[str, Block] = {
 """The blocks that a file can name."""
 
 
-def save(model: ResNet | CifarResNet, path: str | Path) -> None:
+def save(
+    model: ResNet | CifarResNet, path: str | Path, notes: Mapping[str, str] | None = None
+) -> None:
     """Write a network to a safetensors file: the weights, and what it takes to build it again.
 
     The file is written whole or not at all, over a file that is there. It holds neither the mode nor which
-    parameters are frozen.
+    parameters are frozen. `notes` are kept beside the weights; `files.read(path)[1]` has them.
 
     Raises ValueError for a network that `load` could not build: it must be one of `resnet_edu.networks`,
     of any width, depth and number of classes. Raises OSError where the disk does not allow it.
     """
     words = {"format": FORMAT, "architecture": json.dumps(_architecture_of(model))}
-    files.write(path, model.state_dict(), words)
+    files.write(path, model.state_dict(), {**(notes or {}), **words})
 
 
 def load(path: str | Path) -> ResNet | CifarResNet:

@@ -21,13 +21,17 @@ FLOORS = {
     "networks": ({"blocks"}, {"torch"}),
     "variants": ({"blocks", "networks"}, {"torch"}),
     "files": (set(), {"safetensors", "torch"}),
-    "data": (set(), {"matplotlib", "numpy", "sklearn", "torch", "torchvision"}),
+    "data": (set(), {"PIL", "matplotlib", "numpy", "sklearn", "torch", "torchvision"}),
     "weights": ({"blocks", "files", "networks"}, {"torch", "torchvision"}),
     "measure": ({"blocks", "networks"}, {"numpy", "torch"}),
     "training": ({"files", "measure", "networks"}, {"torch", "tqdm"}),
     "pretrain": ({"data", "networks", "training", "weights"}, {"numpy", "torch"}),
     "transfer": ({"measure", "networks", "training"}, {"sklearn", "torch"}),
     "draw": ({"measure"}, {"PIL", "matplotlib", "numpy"}),
+    "finetune": (
+        {"data", "draw", "files", "measure", "training", "transfer", "weights"},
+        {"PIL", "matplotlib", "numpy", "torch", "tqdm"},
+    ),
     "widgets": (
         {"networks", "measure", "training", "transfer", "draw"},
         {"IPython", "ipywidgets", "torch", "traitlets"},

@@ -8,6 +8,7 @@ picture in a notebook, with these sentences as its alternative text for who cann
 from resnet_edu.draw.architecture import ArchitecturePicture, architecture, architecture_reading
 from resnet_edu.draw.bars import bars
 from resnet_edu.draw.corrections import CorrectionsPicture, corrections_reading, drift_by_layer
+from resnet_edu.draw.finetuning import confusion_matrix, finetuning_curve, over_image
 from resnet_edu.draw.flow import (
     FlowPicture,
     activation_scales,
@@ -41,15 +42,18 @@ __all__ = [
     "autocorrelations",
     "axes",
     "bars",
+    "confusion_matrix",
     "convolution",
     "corrections_reading",
     "drift_by_layer",
+    "finetuning_curve",
     "flow_grid",
     "flow_reading",
     "gradient_norms",
     "histograms",
     "images",
     "lesion_reading",
+    "over_image",
     "path_lengths",
     "png",
     "ratios_by_depth",

@@ -1,0 +1,114 @@
+"""What came of a fine-tuning: its curve, who was taken for whom, and where the network looked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from resnet_edu.draw import style
+from resnet_edu.draw.style import COLOURS, axes
+from resnet_edu.draw.training import smoothed
+
+if TYPE_CHECKING:
+    from resnet_edu.training import History
+
+MOST_CLASSES = 25
+"""Of more classes, those with the most mistakes are drawn."""
+LONGEST_NAME = 18
+
+
+def finetuning_curve(history: History, step: int, *, ax: Axes | None = None) -> Axes:
+    """Accuracy against the step, on the batches trained on and in validation; `step` is the one kept."""
+    ax = ax or axes(width=7.5, height=3.4)[0]
+    style.title(ax, "Accuracy")
+    batches = smoothed(history.accuracies)
+    kept = history.validation[step]
+    ax.plot(range(1, len(batches) + 1), batches, color=COLOURS["ghost"], label="photos trained on")
+    validated = list(history.validation), list(history.validation.values())
+    ax.plot(*validated, color=COLOURS["residual"], linewidth=2, label="photos of validation")
+    ax.plot(
+        step, kept, "o", color=COLOURS["residual"], markersize=9, label="the state that is kept"
+    )
+    ax.set_xlabel("step")
+    ax.set_xlim(0, history.steps * 1.02)
+    ax.set_ylim(0, 1.04)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.grid(axis="y", color="#E3E7EA")
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    ax.set_label(
+        f"Accuracy against the step. Photos trained on end at {batches[-1]:.0%}, photos of validation at "
+        f"{validated[1][-1]:.0%}. The state of step {step} is kept, with {kept:.0%}."
+    )
+    return ax
+
+
+def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, ax: Axes | None = None) -> Axes:
+    """How many photos of the class of a row were taken for the class of a column: counts (C, C).
+
+    Right ones are green and wrong ones pink, the deeper the more of their row. Of more than 25 classes,
+    those with the most mistakes are drawn.
+    """
+    wrong = counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
+    chosen = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
+    names = [_short(names[i]) for i in chosen]
+    side = 1.5 + 0.42 * max(len(names), 4)
+    ax = ax or axes(width=side + 1.2, height=side)[0]
+    part = counts[np.ix_(chosen, chosen)]
+    share = part / np.maximum(counts.sum(1)[chosen], 1)[:, None]
+
+    deepest = {
+        True: np.array(to_rgb(COLOURS["third"])),
+        False: np.array(to_rgb(COLOURS["fourth"])),
+    }
+    cells = np.ones((*part.shape, 3))
+    for (row, column), photos in np.ndenumerate(part):
+        if photos:
+            depth = 0.25 + 0.75 * share[row, column]
+            cells[row, column] = 1 - depth * (1 - deepest[row == column])
+            colour = style.readable_on(cells[row, column])
+            ax.text(column, row, f"{photos}", ha="center", va="center", color=colour)
+    ax.imshow(cells)
+    places = range(len(names))
+    ax.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(places, names)
+    ax.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color="#E3E7EA")
+    ax.tick_params(which="minor", length=0)
+    ax.set_xlabel("was taken for")
+    ax.set_ylabel("is")
+    title = "Photos of validation"
+    if len(counts) > len(names):
+        title = f"The {len(names)} classes of {len(counts)} with the most mistakes"
+    style.title(ax, title)
+    ax.set_label(f"{title}: who was taken for whom. {_most_frequent(part, names)}")
+    return ax
+
+
+def over_image(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """An image (3, H, W) with a heat map (H, W) over it, both in 0..1: dark where the heat is low."""
+    colours = mpl.colormaps["inferno"](heat)[..., :3].transpose(2, 0, 1)  # (3, H, W)
+    grey = image.mean(0)
+    return np.clip(0.5 * grey + 0.65 * colours, 0, 1)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+
+
+def _most_frequent(counts: np.ndarray, names: Sequence[str]) -> str:
+    wrong = counts - np.diag(counts.diagonal())
+    if not wrong.any():
+        return "Every photo is right."
+    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+    return (
+        f"{counts.trace()} of {counts.sum()} are right; the most frequent mistake is {names[row]} taken "
+        f"for {names[column]} ({wrong.max()})."
+    )

@@ -1,0 +1,198 @@
+"""The report of a fine-tuning: one HTML file that holds all its pictures and asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import shlex
+from collections.abc import Iterable
+from html import escape
+from string import Template
+
+import numpy as np
+from matplotlib.axes import Axes
+from PIL import Image
+
+from resnet_edu import draw, files
+from resnet_edu.data.photos import Skipped
+from resnet_edu.finetune.result import Mistake, Result
+
+PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; --ground: #ffffff; --text: #1c2126; --quiet: #5f6b76; --line: #e3e7ea;
+  --card: #f6f8f9; }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #14181c; --text: #e6eaee; --quiet: #9aa6b1; --line: #2c343c; --card: #1c2228; }
+  .chart { filter: invert(0.92) hue-rotate(180deg); }
+}
+body { margin: 0 auto; max-width: 56rem; padding: 2rem 1.25rem 4rem; background: var(--ground);
+  color: var(--text); font: 1rem/1.55 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; margin: 0; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
+p { margin: .5rem 0; max-width: 42rem; }
+.quiet { color: var(--quiet); }
+.accuracy { font-size: 3.5rem; font-weight: 700; line-height: 1.1; margin: 1rem 0 0; }
+.chart { display: block; max-width: 100%; height: auto; background: #fff; }
+.mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
+figure { margin: 0; padding: .75rem; background: var(--card); border-radius: .5rem; }
+figure div { display: flex; gap: .5rem; }
+figure img { width: calc(50% - .25rem); border-radius: .25rem; }
+figcaption { margin-top: .5rem; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; }
+td, th { text-align: left; vertical-align: top; padding: .35rem 1.25rem .35rem 0;
+  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+th { font-weight: 600; white-space: nowrap; }
+pre { background: var(--card); padding: .75rem 1rem; border-radius: .5rem; overflow-x: auto; }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+$content
+</body>
+</html>
+""")
+
+
+def write(result: Result) -> None:
+    """Write the report of `result` to `result.report`, whole or not at all."""
+    sections = (_accuracy, _curve, _confusion, _mistakes, _skipped, _use, _settings)
+    page = PAGE.substitute(
+        title=escape(f"Fine-tuned on {_name(result)}"),
+        content="\n".join(section(result) for section in sections),
+    )
+    files.put(result.report, page.encode(errors="replace"))
+
+
+def interval(right: int, of: int) -> tuple[float, float]:
+    """The range, 0 to 1, in which a share lies with 95% certainty, of which `right` in `of` were seen.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    z, share = 1.96, right / of
+    middle = (share + z**2 / (2 * of)) / (1 + z**2 / of)
+    reach = z / (1 + z**2 / of) * math.sqrt(share * (1 - share) / of + z**2 / (4 * of**2))
+    return middle - reach, middle + reach
+
+
+def _accuracy(result: Result) -> str:
+    right, of = int(result.confusion.trace()), int(result.confusion.sum())
+    low, high = interval(right, of)
+    most_frequent = result.confusion.sum(1).max() / of
+    return f"""<p class="accuracy">{result.accuracy:.1%}</p>
+<p>of the photos of validation are right: {right:,} of {of:,}. Whoever always names the most frequent
+class is right in {most_frequent:.0%}.</p>
+<p class="quiet">{of:,} photos say that the accuracy lies between {low:.0%} and {high:.0%}. On new photos it
+can be a little lower: of the states of the training, the one that did best on these was kept.</p>
+<p class="quiet">{escape(str(result.photos))}.</p>"""
+
+
+def _curve(result: Result) -> str:
+    axes = draw.finetuning_curve(result.history, result.step)
+    return f"<h2>The training</h2>\n{_chart(axes)}"
+
+
+def _confusion(result: Result) -> str:
+    axes = draw.confusion_matrix(result.confusion, result.classifier.classes)
+    return f'<h2>Who was taken for whom</h2>\n<div class="scroll">{_chart(axes)}</div>'
+
+
+def _mistakes(result: Result) -> str:
+    wrong = int(result.confusion.sum() - result.confusion.trace())
+    if not wrong:
+        return "<h2>Mistakes</h2>\n<p>There are none: every photo of validation is right.</p>"
+    title = "All mistakes, the most confident first"
+    if len(result.mistakes) < wrong:
+        title = f"The {len(result.mistakes)} most confident of {wrong:,} mistakes"
+    figures = "\n".join(_figure(mistake) for mistake in result.mistakes)
+    return f"""<h2>{title}</h2>
+<p class="quiet">Each photo as the network gets it, and beside it Grad-CAM of {result.layer}: it is bright
+where the network sees the class that it names. Some of these photos may lie in the wrong folder.</p>
+<div class="mistakes">
+{figures}
+</div>"""
+
+
+def _figure(mistake: Mistake) -> str:
+    seen = f"A photo of {mistake.true}"
+    where = f"Where the network sees {mistake.taken_for}"
+    heat = draw.over_image(mistake.image, mistake.heat)
+    images = _image(mistake.image, seen) + _image(heat, where)
+    return f"""<figure><div>{images}</div><figcaption>
+Is <b>{escape(mistake.true)}</b>, taken for <b>{escape(mistake.taken_for)}</b> ({mistake.probability:.0%})
+<br><span class="quiet">{escape(mistake.path.name)}</span></figcaption></figure>"""
+
+
+def _skipped(result: Result) -> str:
+    if not result.skipped:
+        return (
+            "<h2>What was not used</h2>\n<p>Nothing: every file is a photo that could be read.</p>"
+        )
+    rows = _table((_inside(result, skipped), skipped.reason) for skipped in result.skipped)
+    return f"<h2>What was not used, and why</h2>\n{rows}"
+
+
+def _use(result: Result) -> str:
+    model = shlex.quote(str(result.model_file))
+    return f"""<h2>Use it</h2>
+<pre>{escape(f"resnet-edu predict {model} PHOTO ...")}</pre>
+<p class="quiet">The model file is all that this needs. What else lies in its folder was for going on
+after a break; it can be deleted now.</p>"""
+
+
+def _settings(result: Result) -> str:
+    settings = result.settings
+    command = (
+        f"resnet-edu finetune {shlex.quote(str(result.photos.path))} "
+        f"--weights {shlex.quote(settings['weights'])} --freeze {settings['freeze']} "
+        f"--out {shlex.quote(str(result.report.parent))}"
+    )
+    rows = {
+        "weights": settings["weights"],
+        "frozen up to": settings["freeze"],
+        "classes": ", ".join(result.classifier.classes),
+        "training": settings["recipe"],
+        "computed in": result.history.precision,
+        "kept": f"the state after step {result.step} of {result.history.steps}",
+        "input": f"{result.classifier.preparation.side} x {result.classifier.preparation.side} pixels, "
+        f"prepared as for {result.classifier.preparation.name}",
+    }
+    return f"<h2>How it was made</h2>\n<pre>{escape(command)}</pre>\n{_table(rows.items())}"
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    cells = "\n".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows
+    )
+    return f'<div class="scroll"><table>\n{cells}\n</table></div>'
+
+
+def _inside(result: Result, skipped: Skipped) -> str:
+    return str(skipped.path.relative_to(result.photos.path))
+
+
+def _name(result: Result) -> str:
+    return result.photos.path.resolve().name
+
+
+def _chart(axes: Axes) -> str:
+    picture = draw.show(axes)
+    return f'<img class="chart" src="{_uri("png", picture.png)}" alt="{escape(picture.alt)}">'
+
+
+def _image(image: np.ndarray, alt: str) -> str:
+    """An image (3, H, W) in 0..1 as an <img>."""
+    pixels = np.rint(image.transpose(1, 2, 0) * 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="jpeg", quality=90)
+    return f'<img src="{_uri("jpeg", buffer.getvalue())}" alt="{escape(alt)}">'
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
