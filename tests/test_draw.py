@@ -22,6 +22,7 @@ from resnet_edu.measure import (
     KERNELS,
     FlowSetting,
     LayerSignal,
+    LossSurface,
     Signals,
     anatomy,
     architecture,
@@ -79,6 +80,17 @@ PICTURES = {
 ROWS_OF_PICTURES = {
     "images": lambda: draw.images({"a": np.zeros((4, 4)), "b": np.ones((3, 4, 4))}),
     "histograms": lambda: [draw.histograms({"a": np.arange(9.0)}, title="Values")],
+    "by_block": lambda: draw.by_block(
+        {"ResNet": {"layer1.0": 0.5}}, unit="share", colours={"ResNet": "residual"}, predicted=0.2
+    ),
+    "gallery": lambda: draw.gallery({"a": [np.zeros((3, 4, 4))] * 2, "b": [np.ones((3, 4, 4))]}),
+    "heat_maps": lambda: draw.heat_maps({"a": (np.zeros((3, 4, 4)), np.eye(4))}),
+    "features_as_points": lambda: draw.features_as_points(
+        {"stage": np.eye(4, 2)}, [0, 1, 0, 1], ["a", "b"]
+    ),
+    "loss_surfaces": lambda: draw.loss_surfaces(
+        {"ResNet": LossSurface((-0.4, 0.0, 0.4), np.arange(9.0).reshape(3, 3))}
+    ),
     "convolution": lambda: draw.convolution(convolve(torch.rand(3, 9, 9), KERNELS["Blur"])),
 }
 every_picture = pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES.keys())

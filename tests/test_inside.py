@@ -9,8 +9,9 @@ from test_measure import assert_as_found, lived_in_model, snapshot
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_edu.measure import capture, excitation, loss_surface
-from resnet_edu.networks import cifar_plain, cifar_resnet
+from resnet_edu import draw, widgets
+from resnet_edu.measure import Excitation, capture, excitation, grad_cam, loss_surface
+from resnet_edu.networks import cifar_plain, cifar_resnet, resnet18
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +138,128 @@ def test_the_model_is_left_as_it_was_found_also_after_an_error(look, fails):
     else:
         look(model)
     assert_as_found(model, before)
+
+
+# The pictures
+
+
+def small_excitation():
+    """Two channels, three images: channel 0 likes the last image, channel 1 the first."""
+    peaks = np.array([[1.0, 9.0], [2.0, 8.0], [3.0, 7.0]])
+    return Excitation(peaks, np.full((3, 2), 0.25), np.full((3, 2), 0.75))
+
+
+def test_the_feature_picture_shows_map_and_strongest_images_and_nothing_of_the_past():
+    picture, images = draw.FeaturePicture(), np.random.default_rng(0).random((3, 3, 8, 8))
+    maps = np.zeros((4, 4))
+    maps[3, 0] = 2.5
+    first = picture.update(images[0], maps, small_excitation(), 0, images)
+    said = " ".join(ax.get_label() for ax in picture.axes)
+    assert "channel 0: 4 by 4, largest value 2.5, brightest at the bottom, left" in said
+    assert "the 3 images that excite it most" in said
+    second = picture.update(images[0], maps, small_excitation(), 1, images)
+    assert first != second
+    assert picture.update(images[0], maps, small_excitation(), 0, images) == first
+
+
+def test_the_heat_picture_shows_heat_and_answers_and_nothing_of_the_past():
+    picture, image = draw.HeatPicture(), np.full((3, 6, 6), 0.5)
+    heat = np.zeros((6, 6))
+    first = picture.update(image, heat, "Evidence for A", {"A": 0.9, "B": 0.1})
+    assert "Evidence for A: brightest nowhere." in picture.axes[1].get_label()
+    assert "A 90%, B 10%" in picture.axes[2].get_label()
+    heat[0, 5] = 1
+    picture.update(image, heat, "Evidence for B", {"B": 1.0})
+    assert "Evidence for B: brightest at the top, right." in picture.axes[1].get_label()
+    assert picture.update(image, np.zeros((6, 6)), "Evidence for A", {"A": 0.9, "B": 0.1}) == first
+
+
+def test_images_beyond_0_to_1_are_stretched_and_others_shown_as_they_are():
+    grid = draw.gallery({"a": [np.full((3, 2, 2), 0.25), np.linspace(-1, 3, 12).reshape(3, 2, 2)]})
+    inside, beyond = (ax.images[0].get_array() for ax in grid[0].figure.axes)
+    assert np.all(inside == 0.25)
+    assert (beyond.min(), beyond.max()) == (0, 1)
+
+
+def test_bars_by_block_are_as_high_as_their_numbers():
+    ax, _ = draw.by_block(
+        {"change": {"layer1.0": 0.5, "layer1.1": 0.25}, "loss": {"layer1.0": 1.0}},
+        unit="share",
+        colours={"change": "residual", "loss": "plain"},
+    )
+    assert [bar.get_height() for bar in ax.patches] == [0.5, 0.25]
+    assert "layer1.0 0.5, layer1.1 0.25" in ax.get_label()
+
+
+# The explorers
+
+
+def glyph_like(count):
+    return torch.rand(count, 3, 32, 32)
+
+
+def test_the_feature_explorer_shows_every_channel_of_every_layer():
+    model, others = resnet18(5, width=4).eval(), glyph_like(12)
+    explorer = widgets.FeatureExplorer(model, {"a": others[0], "b": others[1]}, others)
+    image, layer, channel = explorer._controls.values()
+    assert channel.max == 3
+    channel.value = 3
+    layer.value = "layer4.1"
+    assert channel.max == 31
+    assert "layer4.1 has 32 channels of 1 x 1" in explorer._reading.value
+    channel.value = 31
+    before = explorer._picture.value
+    image.value = "b"
+    assert explorer._picture.value != before
+    layer.value = "relu"
+    assert channel.value == channel.max == 3
+    assert "The stem has 4 channels of 16 x 16" in explorer._reading.value
+    assert explorer._error.value == ""
+    maps = capture(model, ["relu"], others[1:2])["relu"][0, 3]
+    assert f"above zero at {float((maps > 0).float().mean()):.0%}" in explorer._reading.value
+
+
+def test_the_attention_explorer_shows_what_grad_cam_gives(monkeypatch):
+    model, x = resnet18(3, width=4).eval(), glyph_like(2)
+    explorer = widgets.AttentionExplorer(model, {"one": x[0], "two": x[1]}, ["A", "B", "C"])
+    image, wanted, layer = explorer._controls.values()
+    likeliest = [name for name, _ in wanted.options]
+    shares = model(x[:1]).softmax(1)[0]
+    assert [["A", "B", "C"].index(name) for name in likeliest] == shares.argsort(
+        descending=True
+    ).tolist()
+
+    drawn = []
+    monkeypatch.setattr(
+        explorer._drawing, "update", lambda _image, heat, *_: drawn.append(heat) or b"png"
+    )
+    wanted.value = 1
+    layer.value = "layer2"
+    image.value = "two"
+    torch.testing.assert_close(torch.tensor(drawn[0]), grad_cam(model, "layer4", x[0], 1))
+    torch.testing.assert_close(torch.tensor(drawn[1]), grad_cam(model, "layer2", x[0], 1))
+    best = int(model(x[1:]).argmax())
+    torch.testing.assert_close(torch.tensor(drawn[-1]), grad_cam(model, "layer2", x[1], best))
+    assert len(drawn) == 3, "one picture for one move"
+    assert explorer._error.value == ""
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ({}, "needs an image"),
+        ({"wide": torch.rand(3, 8, 16)}, r"'wide' has the shape \(3, 8, 16\)"),
+        ({"batch": torch.rand(1, 3, 8, 8)}, "not .3, side, side"),
+    ],
+)
+def test_images_that_cannot_be_shown_are_refused(images, words):
+    model = resnet18(3, width=4)
+    with pytest.raises(ValueError, match=words):
+        widgets.FeatureExplorer(model, images, glyph_like(2))
+    with pytest.raises(ValueError, match=words):
+        widgets.AttentionExplorer(model, images, ["A", "B", "C"])
+
+
+def test_every_class_needs_its_name():
+    with pytest.raises(ValueError, match="3 classes, and 2 are named"):
+        widgets.AttentionExplorer(resnet18(3, width=4), {"a": glyph_like(1)[0]}, ["A", "B"])

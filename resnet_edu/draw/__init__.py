@@ -18,6 +18,15 @@ from resnet_edu.draw.flow import (
     ratios_by_depth,
 )
 from resnet_edu.draw.images import ConvolutionPicture, convolution, histograms, images
+from resnet_edu.draw.inside import (
+    FeaturePicture,
+    HeatPicture,
+    by_block,
+    features_as_points,
+    gallery,
+    heat_maps,
+    loss_surfaces,
+)
 from resnet_edu.draw.lesions import LesionPicture, lesion_reading
 from resnet_edu.draw.network import anatomy
 from resnet_edu.draw.residual import autocorrelations, path_lengths
@@ -30,7 +39,9 @@ __all__ = [
     "ArchitecturePicture",
     "ConvolutionPicture",
     "CorrectionsPicture",
+    "FeaturePicture",
     "FlowPicture",
+    "HeatPicture",
     "LesionPicture",
     "Picture",
     "RacePicture",
@@ -42,17 +53,22 @@ __all__ = [
     "autocorrelations",
     "axes",
     "bars",
+    "by_block",
     "confusion_matrix",
     "convolution",
     "corrections_reading",
     "drift_by_layer",
+    "features_as_points",
     "finetuning_curve",
     "flow_grid",
     "flow_reading",
+    "gallery",
     "gradient_norms",
+    "heat_maps",
     "histograms",
     "images",
     "lesion_reading",
+    "loss_surfaces",
     "over_image",
     "path_lengths",
     "png",

@@ -5,6 +5,7 @@ from resnet_edu.widgets.convolution import ConvolutionExplorer
 from resnet_edu.widgets.corrections import CorrectionsExplorer
 from resnet_edu.widgets.explorer import Explorer, View
 from resnet_edu.widgets.gradient_flow import GradientFlowExplorer
+from resnet_edu.widgets.inside import AttentionExplorer, FeatureExplorer
 from resnet_edu.widgets.lesions import LesionExplorer
 from resnet_edu.widgets.lesson import Prediction, Question, progress
 from resnet_edu.widgets.race import DegradationRace
@@ -13,10 +14,12 @@ from resnet_edu.widgets.stop import Stop, stop_without
 
 __all__ = [
     "ArchitectureExplorer",
+    "AttentionExplorer",
     "ConvolutionExplorer",
     "CorrectionsExplorer",
     "DegradationRace",
     "Explorer",
+    "FeatureExplorer",
     "GradientFlowExplorer",
     "LesionExplorer",
     "Prediction",
