@@ -8,6 +8,7 @@ picture in a notebook, with these sentences as its alternative text for who cann
 from resnet_edu.draw.architecture import ArchitecturePicture, architecture, architecture_reading
 from resnet_edu.draw.bars import bars
 from resnet_edu.draw.corrections import CorrectionsPicture, corrections_reading, drift_by_layer
+from resnet_edu.draw.dial import DialPicture
 from resnet_edu.draw.finetuning import confusion_matrix, finetuning_curve, over_image
 from resnet_edu.draw.flow import (
     FlowPicture,
@@ -33,12 +34,14 @@ from resnet_edu.draw.residual import autocorrelations, path_lengths
 from resnet_edu.draw.shortcuts import ShortcutPicture, shortcut_reading
 from resnet_edu.draw.style import COLOURS, Picture, axes, png, scientific, show
 from resnet_edu.draw.training import RacePicture, smoothed, training_accuracy, validation_accuracy
+from resnet_edu.draw.transfer import accuracy_along
 
 __all__ = [
     "COLOURS",
     "ArchitecturePicture",
     "ConvolutionPicture",
     "CorrectionsPicture",
+    "DialPicture",
     "FeaturePicture",
     "FlowPicture",
     "HeatPicture",
@@ -46,6 +49,7 @@ __all__ = [
     "Picture",
     "RacePicture",
     "ShortcutPicture",
+    "accuracy_along",
     "activation_scales",
     "anatomy",
     "architecture",

@@ -61,17 +61,9 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, ax: Axes | Non
     side = 1.5 + 0.42 * max(len(names), 4)
     ax = ax or axes(width=side + 1.2, height=side)[0]
     part = counts[np.ix_(chosen, chosen)]
-    share = part / np.maximum(counts.sum(1)[chosen], 1)[:, None]
-
-    deepest = {
-        True: np.array(to_rgb(COLOURS["third"])),
-        False: np.array(to_rgb(COLOURS["fourth"])),
-    }
-    cells = np.ones((*part.shape, 3))
+    cells = confusion_cells(part, counts.sum(1)[chosen])
     for (row, column), photos in np.ndenumerate(part):
         if photos:
-            depth = 0.25 + 0.75 * share[row, column]
-            cells[row, column] = 1 - depth * (1 - deepest[row == column])
             colour = style.readable_on(cells[row, column])
             ax.text(column, row, f"{photos}", ha="center", va="center", color=colour)
     ax.imshow(cells)
@@ -90,6 +82,18 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, ax: Axes | Non
     style.title(ax, title)
     ax.set_label(f"{title}: who was taken for whom. {_most_frequent(part, names)}")
     return ax
+
+
+def confusion_cells(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """The colours (C, C, 3) of a confusion matrix: right ones green, wrong ones pink, none white.
+
+    They are the deeper, the larger the count's share of the row's total in `totals` (C,).
+    """
+    share = counts / np.maximum(totals, 1)[:, None]
+    depth = np.where(counts > 0, 0.25 + 0.75 * share, 0)[..., None]
+    right = np.eye(len(counts), dtype=bool)[..., None]
+    deepest = np.where(right, to_rgb(COLOURS["third"]), to_rgb(COLOURS["fourth"]))
+    return 1 - depth * (1 - deepest)
 
 
 def over_image(image: np.ndarray, heat: np.ndarray) -> np.ndarray:

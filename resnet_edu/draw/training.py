@@ -41,12 +41,12 @@ def training_accuracy(
     steps_shown = max(len(runs[0].accuracies) for runs in histories.values())
     _frame(ax, "Training accuracy", steps_shown)
     said = []
-    for name, dashes in _dashes(colours).items():
+    for name, look in dashes(colours).items():
         colour = COLOURS[colours[name]]
         curves = np.array([smoothed(history.accuracies) for history in histories[name]])
         middle, steps = np.median(curves, axis=0), range(1, curves.shape[1] + 1)
         ax.fill_between(steps, curves.min(0), curves.max(0), color=colour, alpha=0.18, linewidth=0)
-        ax.plot(steps, middle, color=colour, linestyle=dashes, linewidth=2, label=name)
+        ax.plot(steps, middle, color=colour, linestyle=look, linewidth=2, label=name)
         ends = f"{curves[:, -1].min():.0%} to {curves[:, -1].max():.0%}"
         said.append(f"{name} ends at {middle[-1]:.0%} ({ends})")
     guesses = {name: guess for name, guess in (predicted or {}).items() if guess is not None}
@@ -97,6 +97,15 @@ def smoothed(accuracies: Sequence[float]) -> list[float]:
     ]
 
 
+def dashes(colours: Mapping[str, str]) -> dict[str, str]:
+    """Full, dashed or dotted: tells apart the networks of one colour, of which the last is full."""
+    looks = {}
+    for _, group in groupby(sorted(colours, key=colours.__getitem__), key=colours.__getitem__):
+        for place, name in enumerate(reversed(list(group))):
+            looks[name] = _DASHES[min(place, len(_DASHES) - 1)]
+    return {name: looks[name] for name in colours}
+
+
 class RacePicture:
     """Training curves that grow, kept so that they can be redrawn many times in a second.
 
@@ -139,16 +148,16 @@ class RacePicture:
             line.set_data([], [])
             text.set_text("")
         self._hint.set_alpha(0 if histories else 1)
-        dashes = _dashes({name: _colour(name) for name in histories})
+        looks = dashes({name: _colour(name) for name in histories})
         said = []
         for (name, history), line, text in zip(
             histories.items(), self._lines, self._names, strict=False
         ):
             curve = smoothed(history.accuracies)
             line.set_data(range(1, len(curve) + 1), curve)
-            line.set(color=COLOURS[_colour(name)], linestyle=dashes[name])
+            line.set(color=COLOURS[_colour(name)], linestyle=looks[name])
             now = f"{curve[-1]:.0%}" if curve else ""
-            sample = {"-": "\u2014", "--": "- -", ":": "\u00b7\u00b7\u00b7"}[dashes[name]]
+            sample = {"-": "\u2014", "--": "- -", ":": "\u00b7\u00b7\u00b7"}[looks[name]]
             text.set(text=f"{sample} {name}  {now}", color=COLOURS[_colour(name)])
             said.append(f"{name} {now}".strip())
         self.axes.set_label(
@@ -176,12 +185,3 @@ def _frame(ax: Axes, title: str, steps: int) -> None:
 
 def _colour(name: str) -> str:
     return "residual" if "ResNet" in name else "plain"
-
-
-def _dashes(colours: Mapping[str, str]) -> dict[str, str]:
-    """Full, dashed or dotted: tells apart the networks of one colour, of which the last is full."""
-    looks = {}
-    for _, group in groupby(sorted(colours, key=colours.__getitem__), key=colours.__getitem__):
-        for place, name in enumerate(reversed(list(group))):
-            looks[name] = _DASHES[min(place, len(_DASHES) - 1)]
-    return {name: looks[name] for name in colours}

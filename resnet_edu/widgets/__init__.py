@@ -3,6 +3,7 @@
 from resnet_edu.widgets.architecture import ArchitectureExplorer
 from resnet_edu.widgets.convolution import ConvolutionExplorer
 from resnet_edu.widgets.corrections import CorrectionsExplorer
+from resnet_edu.widgets.dial import TransferDial
 from resnet_edu.widgets.explorer import Explorer, View
 from resnet_edu.widgets.gradient_flow import GradientFlowExplorer
 from resnet_edu.widgets.inside import AttentionExplorer, FeatureExplorer
@@ -26,6 +27,7 @@ __all__ = [
     "Question",
     "ShortcutExplorer",
     "Stop",
+    "TransferDial",
     "View",
     "progress",
     "stop_without",

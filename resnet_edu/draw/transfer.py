@@ -1,0 +1,77 @@
+"""What transfer is worth: accuracy along the number of labels, or along the stages of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from resnet_edu.draw import style
+from resnet_edu.draw.style import COLOURS, axes
+from resnet_edu.draw.training import dashes
+
+Runs = Mapping[object, Sequence[float]]
+"""For each place on the axis the accuracies, 0 to 1, of some runs."""
+
+
+def accuracy_along(
+    runs: Mapping[str, Runs],
+    xlabel: str,
+    *,
+    colours: Mapping[str, str],
+    low: float = 0.0,
+    predicted: tuple[object, Mapping[str, float | None]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """One line for each way, through the median of its runs at each place, and their whole spread.
+
+    The places stand in the order in which `runs` first names them, at equal distances; a way may leave
+    some out. `colours` maps a way to one of COLOURS; of the ways of one colour the last has a full line.
+    The axis begins at `low`. `predicted` is a place, and for some ways a prediction there, in percent.
+    """
+    ax = ax or axes(width=7.5, height=3.8)[0]
+    places = list(dict.fromkeys(place for way in runs.values() for place in way))
+    looks = dashes({name: colours[name] for name in runs})
+    said = []
+    for number, (name, way) in enumerate(runs.items()):
+        aside = 0.05 * (number - (len(runs) - 1) / 2)  # so that the spreads can be told apart
+        x = [places.index(place) + aside for place in way]
+        middle = [float(np.median(values)) for values in way.values()]
+        ends = [min(v) for v in way.values()], [max(v) for v in way.values()]
+        colour = COLOURS[colours[name]]
+        ax.vlines(x, *ends, color=colour, linewidth=2.5, alpha=0.4)
+        ax.plot(x, middle, "o", linestyle=looks[name], color=colour, markersize=4.5, label=name)
+        found = ", ".join(f"{p}: {m:.0%}" for p, m in zip(way, middle, strict=True))
+        said.append(f"{name} {found}")
+    if predicted:
+        said += _diamonds(ax, places.index(predicted[0]), predicted[1], colours)
+    ax.set_xticks(range(len(places)), [str(place) for place in places])
+    ax.set_xlabel(xlabel)
+    ax.set_ylim(low, 1.0 + 0.03 * (1 - low))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.grid(axis="y", color="#E3E7EA")
+    style.title(ax, "Accuracy on unseen images")
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    ax.set_label(f"Accuracy along {xlabel}, median and spread of the runs. {'; '.join(said)}.")
+    return ax
+
+
+def _diamonds(
+    ax: Axes, place: int, guesses: Mapping[str, float | None], colours: Mapping[str, str]
+) -> list[str]:
+    known = {name: guess for name, guess in guesses.items() if guess is not None}
+    for number, (name, guess) in enumerate(known.items()):
+        ax.plot(
+            place,
+            guess / 100,
+            "D",
+            markersize=8,
+            markerfacecolor="white",
+            markeredgewidth=2,
+            color=COLOURS[colours[name]],
+            label=None if number else "your prediction",
+            zorder=5,
+        )
+    return [f"predicted for {name}: {guess:.0f}%" for name, guess in known.items()]
