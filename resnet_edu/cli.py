@@ -109,7 +109,7 @@ def _finetune(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         return 1
-    for skipped in result.skipped:
+    for skipped in result.photos.skipped:
         print(f"not used: {skipped}", file=sys.stderr)
     print(result)
     return 0

@@ -29,7 +29,7 @@ FLOORS = {
     "transfer": ({"measure", "networks", "training"}, {"sklearn", "torch"}),
     "draw": ({"measure"}, {"PIL", "matplotlib", "numpy"}),
     "finetune": (
-        {"data", "draw", "files", "measure", "training", "transfer", "weights"},
+        {"data", "draw", "files", "measure", "networks", "training", "transfer", "weights"},
         {"PIL", "matplotlib", "numpy", "torch", "tqdm"},
     ),
     "widgets": (

@@ -28,7 +28,7 @@ PAGE = Template("""<!DOCTYPE html>
 :root { color-scheme: light dark; --ground: #ffffff; --text: #1c2126; --quiet: #5f6b76; --line: #e3e7ea;
   --card: #f6f8f9; }
 @media (prefers-color-scheme: dark) {
-  :root { --ground: #14181c; --text: #e6eaee; --quiet: #9aa6b1; --line: #2c343c; --card: #1c2228; }
+  :root { --ground: #141414; --text: #e6eaee; --quiet: #9aa6b1; --line: #30363c; --card: #1e2226; }
   .chart { filter: invert(0.92) hue-rotate(180deg); }
 }
 body { margin: 0 auto; max-width: 56rem; padding: 2rem 1.25rem 4rem; background: var(--ground);
@@ -49,7 +49,8 @@ table { border-collapse: collapse; }
 td, th { text-align: left; vertical-align: top; padding: .35rem 1.25rem .35rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { font-weight: 600; white-space: nowrap; }
-pre { background: var(--card); padding: .75rem 1rem; border-radius: .5rem; overflow-x: auto; }
+pre { background: var(--card); padding: .75rem 1rem; border-radius: .5rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
 </style>
 </head>
 <body>
@@ -89,8 +90,7 @@ def _accuracy(result: Result) -> str:
 <p>of the photos of validation are right: {right:,} of {of:,}. Whoever always names the most frequent
 class is right in {most_frequent:.0%}.</p>
 <p class="quiet">{of:,} photos say that the accuracy lies between {low:.0%} and {high:.0%}. On new photos it
-can be a little lower: of the states of the training, the one that did best on these was kept.</p>
-<p class="quiet">{escape(str(result.photos))}.</p>"""
+can be a little lower: of the states of the training, the one that did best on these was kept.</p>"""
 
 
 def _curve(result: Result) -> str:
@@ -130,11 +130,11 @@ Is <b>{escape(mistake.true)}</b>, taken for <b>{escape(mistake.taken_for)}</b> (
 
 
 def _skipped(result: Result) -> str:
-    if not result.skipped:
+    if not result.photos.skipped:
         return (
             "<h2>What was not used</h2>\n<p>Nothing: every file is a photo that could be read.</p>"
         )
-    rows = _table((_inside(result, skipped), skipped.reason) for skipped in result.skipped)
+    rows = _table((_inside(result, skipped), skipped.reason) for skipped in result.photos.skipped)
     return f"<h2>What was not used, and why</h2>\n{rows}"
 
 
@@ -142,26 +142,31 @@ def _use(result: Result) -> str:
     model = shlex.quote(str(result.model_file))
     return f"""<h2>Use it</h2>
 <pre>{escape(f"resnet-edu predict {model} PHOTO ...")}</pre>
-<p class="quiet">The model file is all that this needs. What else lies in its folder was for going on
-after a break; it can be deleted now.</p>"""
+<p class="quiet">The model file is all that this needs. Beside it lie files for going on after a break;
+they can be deleted now.</p>"""
 
 
 def _settings(result: Result) -> str:
-    settings = result.settings
+    freeze, recipe, classifier = result.freeze or "none", result.recipe, result.classifier
     command = (
         f"resnet-edu finetune {shlex.quote(str(result.photos.path))} "
-        f"--weights {shlex.quote(settings['weights'])} --freeze {settings['freeze']} "
+        f"--weights {shlex.quote(result.weights)} --freeze {freeze} "
         f"--out {shlex.quote(str(result.report.parent))}"
     )
+    side = classifier.preparation.side
+    rates = "".join(f", times {f:.2g} for {name}" for name, f in recipe.rates.items())
     rows = {
-        "weights": settings["weights"],
-        "frozen up to": settings["freeze"],
-        "classes": ", ".join(result.classifier.classes),
-        "training": settings["recipe"],
-        "computed in": result.history.precision,
-        "kept": f"the state after step {result.step} of {result.history.steps}",
-        "input": f"{result.classifier.preparation.side} x {result.classifier.preparation.side} pixels, "
-        f"prepared as for {result.classifier.preparation.name}",
+        "weights at first": result.weights,
+        "frozen up to": freeze,
+        "photos trained on": f"{len(result.photos.train):,}",
+        "photos of validation": f"{len(result.photos.validation):,}"
+        + (", drawn by chance from each class" if result.photos.drawn else ""),
+        "classes": ", ".join(classifier.classes),
+        "input": f"{side} x {side} pixels, prepared as for {classifier.preparation.name}",
+        "training": f"{recipe.steps:,} steps of {recipe.batch_size} photos, in {result.history.precision}; "
+        f"momentum {recipe.momentum}, weight decay {recipe.weight_decay}",
+        "learning rate": f"up to {recipe.learning_rate:.2g}, then down again{rates}",
+        "kept": f"the state after step {result.step}, the best on the photos of validation",
     }
     return f"<h2>How it was made</h2>\n<pre>{escape(command)}</pre>\n{_table(rows.items())}"
 

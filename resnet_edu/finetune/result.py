@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from resnet_edu import measure, transfer
-from resnet_edu.data.photos import PhotoFolder, Skipped
+from resnet_edu.data.photos import PhotoFolder
 from resnet_edu.finetune.features import Features
 from resnet_edu.finetune.model_file import Classifier
-from resnet_edu.training import History
+from resnet_edu.training import History, Recipe
 
 MOST_MISTAKES = 12
 """The most confident mistakes that are looked at."""
@@ -41,6 +41,7 @@ class Mistake:
 class Result:
     """What came of a fine-tuning. Accuracies go from 0 to 1, on the photos of validation.
 
+    `photos` are those that could be used; `photos.skipped` says what could not, and why.
     `confusion` (C, C) counts photos: row i, column j are photos of class i that were taken for class j.
     `step` is the step whose state was kept. `layer` is the stage that heat maps are made of.
     """
@@ -53,14 +54,16 @@ class Result:
     confusion: np.ndarray
     mistakes: tuple[Mistake, ...]
     layer: str
-    skipped: tuple[Skipped, ...]
-    settings: dict[str, str]
+    weights: str
+    freeze: str | None
+    recipe: Recipe
     model_file: Path
     report: Path
 
     def __repr__(self) -> str:
         right, of = int(self.confusion.trace()), int(self.confusion.sum())
-        aside = f"; {len(self.skipped)} files were not used" if self.skipped else ""
+        skipped = self.photos.skipped
+        aside = f"; {len(skipped)} files were not used" if skipped else ""
         return (
             f"{self.accuracy:.1%} of the photos of validation are right ({right:,} of {of:,}){aside}.\n"
             f"Model:  {self.model_file}\nReport: {self.report}"

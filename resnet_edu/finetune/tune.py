@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,14 +17,19 @@ from torch.utils.data import TensorDataset
 from resnet_edu import files, training, transfer, weights
 from resnet_edu.data import photos
 from resnet_edu.data.photos import PhotoFolder, Skipped
-from resnet_edu.finetune import features, report
+from resnet_edu.finetune import features
 from resnet_edu.finetune.features import Features, Preparation
 from resnet_edu.finetune.model_file import Classifier
 from resnet_edu.finetune.result import Result, confusion, heat_layer, mistakes
+from resnet_edu.networks import stage_of
 from resnet_edu.training import History, Recipe
 
 MODEL, REPORT = "model.safetensors", "report.html"
 PLAN, CHECKPOINT, BEST = "run.json", "checkpoint.safetensors", "best.safetensors"
+VALIDATIONS = 20
+CONVOLUTION_RATE = 0.01
+SAMPLE = 100
+"""Photos that the learning rate of the head is found with."""
 
 
 def finetune(
@@ -70,14 +77,20 @@ def finetune(
     )
     train, validation = _parts(computed, found)
     _require_every_class(train, validation, found.classes, unreadable)
-    recipe = recipe_for(len(train.photos), freeze, transfer.stages(network))
+    recipe = _recipe(rest, train)
     history, step = _train(rest, train, validation, recipe, out)
 
     logits = transfer.compute(rest, validation.outputs)
     network.to("cpu", memory_format=torch.contiguous_format).eval().requires_grad_(True)
     classifier.save(out / MODEL)
+    used = replace(
+        found,
+        train=train.photos,
+        validation=validation.photos,
+        skipped=found.skipped + unreadable,
+    )
     result = Result(
-        photos=found,
+        photos=used,
         classifier=classifier,
         history=history,
         step=step,
@@ -85,11 +98,14 @@ def finetune(
         confusion=confusion(validation.labels, logits.argmax(1), len(found.classes)),
         mistakes=tuple(mistakes(classifier, validation, logits)),
         layer=heat_layer(classifier),
-        skipped=found.skipped + unreadable,
-        settings=settings | {"recipe": str(recipe)},
+        weights=str(weights),
+        freeze=freeze,
+        recipe=recipe,
         model_file=out / MODEL,
         report=out / REPORT,
     )
+    from resnet_edu.finetune import report  # here, for it loads matplotlib
+
     report.write(result)
     return result
 
@@ -131,8 +147,9 @@ def _preparation(name: str) -> Preparation:
 
 def _with_new_head(network: nn.Module, classes: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
         transfer.replace_head(network, classes)
+    nn.init.zeros_(network.fc.weight)  # at first all classes are equally likely
+    nn.init.zeros_(network.fc.bias)
     return network
 
 
@@ -191,17 +208,29 @@ def _digest_of_photos(found: PhotoFolder) -> str:
 # The training
 
 
-def recipe_for(photos: int, freeze: str | None, stages: Sequence[str]) -> Recipe:
-    """How to train on so many photos. What is pretrained learns ten times more slowly than the head."""
-    only_head = freeze == stages[-1]
-    batch_size = min(64 if only_head else 16, photos)
-    passes = 40 if only_head else 10
-    tuned = stages[stages.index(freeze) + 1 :] if freeze else stages
+def _recipe(rest: nn.Module, train: Features) -> Recipe:
+    """How to train what is not frozen.
+
+    A step of 1 / |x|^2 is safe for a linear layer with inputs x, whatever their scale. Convolutions are
+    held to a rate that hardly hurts what they have learned before.
+    """
+    inputs = transfer.compute(rest[:-1], train.outputs[:SAMPLE])  # of the head
+    size = inputs.square().sum(1).mean().item()
+    if not 0 < size < math.inf:
+        raise ValueError(
+            "The network puts out nothing but zeros, or infinite numbers, for these photos. Its weights "
+            "cannot be used."
+        )
+    head_rate = float(f"{1 / size:.1e}")
+    tuned = {stage_of(name) for name, _ in rest.named_parameters()} - {"fc"}
+    batch_size = min(16 if tuned else 64, len(train.photos))
+    passes, fewest_steps = (10, 100) if tuned else (40, 400)
     return Recipe(
-        steps=max(100, passes * (photos // batch_size)),
+        steps=max(fewest_steps, passes * (len(train.photos) // batch_size)),
         batch_size=batch_size,
-        learning_rate=0.1,
-        rates=dict.fromkeys(tuned, 0.1),
+        learning_rate=head_rate,
+        weight_decay=5e-3,
+        rates=dict.fromkeys(sorted(tuned), CONVOLUTION_RATE / head_rate),
     )
 
 
@@ -238,6 +267,7 @@ def _train(
     with training.prepared(rest, data) as device:
         run = _Run(rest, data, recipe, device)
         run.unseen, run.best = validation, out / BEST
+        run.bfloat16 &= any(isinstance(module, nn.Conv2d) for module in rest.modules())
         history = training.complete(run, checkpoint=out / CHECKPOINT)
     if history.stopped:
         raise KeyboardInterrupt
@@ -247,18 +277,19 @@ def _train(
 
 
 class _Run(training.Run):
-    """A training that validates after each pass over the photos, and keeps the best state in a file."""
+    """A training that measures itself on photos it does not see, and keeps its best state in a file."""
 
     unseen: Features
     best: Path
 
     def take_step(self) -> None:
-        """One step, and at the end of a pass the accuracy on photos that are not trained on."""
+        """One step, and twenty times in a training the accuracy after it."""
+        before = self.step * VALIDATIONS // self.recipe.steps
         super().take_step()
-        passed = self.step % (len(self.images) // self.recipe.batch_size) == 0
-        if passed or self.step == self.recipe.steps:
-            taken_for = transfer.compute(self.model, self.unseen.outputs).argmax(1)
-            accuracy = (taken_for == self.unseen.labels).float().mean().item()
-            self.validation[self.step] = accuracy
-            if accuracy >= max(self.validation.values()):  # of equals the later one, longer trained
-                files.write(self.best, self.model.state_dict(), {"step": str(self.step)})
+        if self.step * VALIDATIONS // self.recipe.steps == before:
+            return
+        taken_for = transfer.compute(self.model, self.unseen.outputs).argmax(1)
+        accuracy = (taken_for == self.unseen.labels).float().mean().item()
+        self.validation[self.step] = accuracy
+        if accuracy == max(self.validation.values()):  # of equals the later one, longer trained
+            files.write(self.best, self.model.state_dict(), {"step": str(self.step)})
