@@ -1,0 +1,439 @@
+"""Task 6.3: the accuracy that is lost without each block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_edu.blocks import BasicBlock, Bottleneck
+from resnet_edu.checks.check import Answer, Check, Mistake, Place
+from resnet_edu.checks.compare import See, see_float, wrong_type
+from resnet_edu.checks.found import Found, randomised
+from resnet_edu.checks.guard import Wrong
+from resnet_edu.measure.as_found import in_mode
+from resnet_edu.networks import ResNet, cifar_resnet
+
+Batches = Sequence[tuple[Tensor, Tensor]]
+Score = Callable[[nn.Module, Batches], float]
+
+
+def _block_importance(model: nn.Module, batches: Batches) -> dict[str, float]:
+    return _version()(model, batches)
+
+
+def _accuracy(model: nn.Module, batches: Batches) -> float:
+    counts = _counts(model, batches)
+    return sum(right for right, _ in counts) / sum(size for _, size in counts)
+
+
+def _counts(model: nn.Module, batches: Batches) -> list[tuple[int, int]]:
+    with torch.no_grad():
+        return [(int((model(x).argmax(1) == y).sum()), len(y)) for x, y in batches]
+
+
+def _version(
+    score: Score = _accuracy,
+    lost: Callable[[float, float], Any] = lambda whole, without: whole - without,
+    put: Callable[[], nn.Module] = nn.Identity,
+    back: bool = True,
+    training: bool = False,
+) -> Answer:
+    """The reference, and with other arguments its wrong versions."""
+
+    def block_importance(model: nn.Module, batches: Batches) -> dict[str, float]:
+        found, blocks = {}, [(n, s, p, s[p]) for n, s, p in _removable(model)]
+        with in_mode(model, training=training):
+            whole = score(model, batches)
+            for name, stage, place, block in blocks:
+                stage[place] = put()
+                try:
+                    found[name] = lost(whole, score(model, batches))
+                finally:
+                    if back:
+                        stage[place] = block
+        for _, stage, place, block in blocks:
+            stage[place] = block
+        return found
+
+    return block_importance
+
+
+def _in_mode(mode: bool | None, after: bool | None) -> Answer:
+    """Works on the model itself, in a mode, and leaves it in another."""
+
+    def block_importance(model: nn.Module, batches: Batches) -> dict[str, float]:
+        before = model.training
+        if mode is not None:
+            model.train(mode)
+        whole, found = _accuracy(model, batches), {}
+        for name, stage, place in _removable(model):
+            block = stage[place]
+            stage[place] = nn.Identity()
+            found[name] = whole - _accuracy(model, batches)
+            stage[place] = block
+        model.train(before if after is None else after)
+        return found
+
+    return block_importance
+
+
+def _blocks(model: nn.Module) -> Iterator[tuple[str, nn.Sequential, int]]:
+    for name, stage in model.named_children():
+        if name.startswith("layer"):
+            for place in range(len(stage)):
+                yield f"{name}.{place}", stage, place
+
+
+def _removable(model: nn.Module) -> list[tuple[str, nn.Sequential, int]]:
+    return [
+        (name, stage, place)
+        for name, stage, place in _blocks(model)
+        if isinstance(stage[place].downsample, nn.Identity)
+    ]
+
+
+def _every_block(model: nn.Module, batches: Batches) -> None:
+    for _, stage, place in _blocks(model.eval()):
+        block, stage[place] = stage[place], nn.Identity()
+        _accuracy(model, batches)
+        stage[place] = block
+
+
+class _Zeros(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
+def _loss(model: nn.Module, batches: Batches) -> float:
+    with torch.no_grad():
+        losses = [F.cross_entropy(model(x), y, reduction="sum") for x, y in batches]
+    return float(sum(losses)) / sum(len(y) for _, y in batches)
+
+
+def _mean_loss(model: nn.Module, batches: Batches) -> float:
+    with torch.no_grad():
+        return sum(F.cross_entropy(model(x), y).item() for x, y in batches) / len(batches)
+
+
+def _mean_of_means(model: nn.Module, batches: Batches) -> float:
+    counts = _counts(model, batches)
+    return sum(right / size for right, size in counts) / len(counts)
+
+
+def _of_one_batch(place: int) -> Score:
+    def score(model: nn.Module, batches: Batches) -> float:
+        right, size = _counts(model, batches)[place]
+        return right / size
+
+    return score
+
+
+def _number(model: nn.Module, batches: Batches) -> float:
+    return float(sum(right for right, _ in _counts(model, batches)))
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "ResNet of BasicBlock": lambda: ResNet(BasicBlock, (1, 2, 1, 1), num_classes=5, width=4),
+    "ResNet of Bottleneck": lambda: ResNet(Bottleneck, (1, 2, 2, 1), num_classes=5, width=4),
+    "CifarResNet": lambda: cifar_resnet(8, 5),
+}
+SIZES = (9, 4)
+AFTER_ERROR = "after an error"
+
+
+def _observe(answer: Answer, case: tuple[str, int, str], see: See) -> None:
+    kind, size, state = case
+    trained, batches = _trained(kind, size)
+    model = NETWORKS[kind]().eval()
+    model.load_state_dict(trained)
+    model.train("train" in state)
+    if "frozen" in state:
+        model.layer1[0].bn1.eval()
+    if "error" in state:
+        model.fc.register_forward_pre_hook(_fails_at(2 * len(SIZES)))
+    found = Found(model)
+    try:
+        result = answer(model, [(x.clone(), y.clone()) for x, y in batches])
+    except Exception:
+        if "error" not in state:
+            raise
+    if "error" in state:
+        found.see_left(see, AFTER_ERROR)
+        return
+    values = _entries(result, model)
+    for name, value in values.items():
+        see_float(f"accuracy lost without {name}", value, see)
+    found.see_left(see)
+
+
+@lru_cache
+def _trained(kind: str, size: int) -> tuple[dict[str, Tensor], Batches]:
+    """The weights of a network, and images with labels.
+
+    Some images are read rightly by the whole network, and others without its last removable block.
+    """
+    model = randomised(NETWORKS[kind](), seed=1).eval()
+    numbers = torch.Generator().manual_seed(size)
+    images = torch.randn(sum(SIZES), 3, size, size, generator=numbers)
+    *_, (_name, stage, place) = _removable(model)
+    with torch.no_grad():
+        model.fc.bias -= model(images).mean(0)  # so that it does not always say the same
+        whole, trained = model(images).argmax(1), model.state_dict()
+        stage[place] = nn.Identity()
+        without = model(images).argmax(1)
+    labels = torch.where(torch.arange(len(images)) % SIZES[0] < 5, without, whole)
+    return trained, list(zip(images.split(SIZES), labels.split(SIZES), strict=True))
+
+
+def _fails_at(call: int) -> Callable[..., None]:
+    calls = []
+
+    def hook(*_: object) -> None:
+        calls.append(1)
+        if len(calls) == call:
+            raise RuntimeError("out of memory")
+
+    return hook
+
+
+def _entries(found: Any, model: nn.Module) -> dict[str, Any]:
+    """What was returned, by name. Raises Wrong where names are missing, or too many."""
+    if not issubclass(type(found), dict):
+        raise wrong_type(found, "a dict")
+    entries = {k if type(k) is str else type(k).__name__: v for k, v in dict.items(found)}
+    wanted = [name for name, *_ in _removable(model)]
+    blocks = [name for name, *_ in _blocks(model)]
+    missing = [name for name in wanted if name not in entries]
+    rows = (("Expected names", ", ".join(wanted)), ("Got", ", ".join(entries) or "no names"))
+    if not missing and len(entries) == len(wanted):
+        return {name: entries[name] for name in wanted}
+    if not entries:
+        raise Wrong(
+            "no-blocks-found",
+            "Your dictionary is empty: you found no block. They stand in the stages `layer1`, "
+            "`layer2` and so on, and are of the classes `BasicBlock` or `Bottleneck`.",
+            rows,
+        )
+    if not missing and set(entries) <= set(blocks):
+        raise Wrong(
+            "shape-changing-blocks-too",
+            "There are blocks in your dictionary that change the shape of their input. They "
+            "cannot be taken out, so they have no place in it.",
+            rows,
+        )
+    if missing and all(name.endswith(".0") for name in missing) and set(entries) <= set(blocks):
+        raise Wrong(
+            "first-blocks-left-out",
+            "You leave out the first block of every stage. That of `layer1` may keep the shape: "
+            "look at what a block does, not at its place.",
+            rows,
+        )
+    if set(entries) & set(wanted) and set(entries) <= set(blocks):
+        raise Wrong("blocks-missing", "Blocks that keep the shape are missing.", rows)
+    if len(entries) == len(wanted):
+        raise Wrong(
+            "other-names",
+            "There is an entry for each block, but not under its name in the model. "
+            "`named_modules` gives names like `layer1.1`.",
+            rows,
+        )
+    if all(name.count(".") == 0 and name.startswith("layer") for name in entries):
+        raise Wrong(
+            "stages-instead-of-blocks",
+            "You take out whole stages. A stage is a row of blocks: take out one block at a time.",
+            rows,
+        )
+    raise Wrong(
+        "not-blocks",
+        "Your dictionary also names modules that are not blocks, such as convolutions inside of "
+        "them, or the stem.",
+        rows,
+    )
+
+
+block_importance = Check(
+    signature="block_importance(model, batches)",
+    reference=_block_importance,
+    observe=_observe,
+    cases={
+        f"a {kind} {state}, batches of {' and '.join(map(str, SIZES))} images": (kind, size, state)
+        for kind, size, state in (
+            ("CifarResNet", 8, "in evaluation mode"),
+            (
+                "ResNet of BasicBlock",
+                32,
+                "in train mode, with a frozen batch norm in evaluation mode",
+            ),
+            ("ResNet of Bottleneck", 32, "in train mode"),
+            ("ResNet of Bottleneck", 32, "in train mode, and an error on the way"),
+        )
+    },
+    mistakes=(
+        Mistake(
+            "sign",
+            "The sign is the wrong way round. Lost is what the whole network has more than the "
+            "one without the block.",
+            [_version(lost=lambda whole, without: without - whole)],
+        ),
+        Mistake(
+            "accuracy-without",
+            "You give the accuracy without the block. The task asks how much is lost: compare it "
+            "with the whole network's.",
+            [_version(lost=lambda _, without: without)],
+        ),
+        Mistake(
+            "error-without",
+            "You give the share of wrong answers without the block. Compare with the whole "
+            "network's accuracy, which is not 1.",
+            [_version(lost=lambda _, without: 1 - without)],
+        ),
+        Mistake(
+            "absolute-value",
+            "You drop the sign. Where the network is better without a block, the loss is negative.",
+            [
+                _version(lost=lambda whole, without: abs(whole - without)),
+                _version(lost=lambda whole, without: max(whole - without, 0.0)),
+            ],
+        ),
+        Mistake(
+            "relative",
+            "You divide by the whole network's accuracy. The task asks for the difference.",
+            [
+                _version(lost=lambda whole, without: (whole - without) / whole),
+                _version(lost=lambda whole, without: without / whole),
+            ],
+        ),
+        Mistake(
+            "percent",
+            "You give percentages. The task asks for numbers between -1 and 1.",
+            [
+                _version(lost=lambda whole, without: 100 * (whole - without)),
+                _version(lost=lambda whole, without: 100 * (whole - without) / whole),
+            ],
+        ),
+        Mistake(
+            "loss-instead-of-accuracy",
+            "You compare cross-entropies. The task asks for accuracy: the share of right answers.",
+            [
+                _version(score=score, lost=lost)
+                for score in (_loss, _mean_loss)
+                for lost in (lambda a, b: b - a, lambda a, b: a - b)
+            ],
+        ),
+        Mistake(
+            "count",
+            "You give how many answers are lost. The task asks for the share of all images.",
+            [_version(score=_number)],
+        ),
+        Mistake(
+            "mean-of-batch-means",
+            "You take the mean of the batches' accuracies. The last batch is smaller here, and "
+            "each of its images counts for more than the others.",
+            [_version(score=_mean_of_means)],
+        ),
+        Mistake(
+            "one-batch-only",
+            "Only one of the batches counts.",
+            [_version(score=_of_one_batch(0)), _version(score=_of_one_batch(-1))],
+        ),
+        Mistake(
+            "tensors",
+            "The values are tensors. The task asks for floats.",
+            [_version(lost=lambda whole, without: torch.tensor(whole - without))],
+        ),
+        Mistake(
+            "blocks-stay-out",
+            "Each block that was taken out stays out while the next one is: in the end all are "
+            "missing together. Put a block back before you take out another.",
+            [_version(back=False)],
+        ),
+        Mistake(
+            "zeros-instead-of-identity",
+            "In the place of the block comes zero, and nothing gets through. The identity hands "
+            "on what it gets.",
+            [_version(put=_Zeros)],
+        ),
+        Mistake(
+            "train-mode",
+            "The model is not in evaluation mode while you measure: batch norm takes the "
+            "statistics of each batch.",
+            [_version(training=True), _in_mode(True, None), _in_mode(True, True)],
+        ),
+        Mistake(
+            "mode-as-it-comes",
+            "You measure in the mode in which the model comes. In train mode, batch norm takes "
+            "the statistics of each batch, and changes its own: measure in evaluation mode.",
+            [_in_mode(None, None)],
+        ),
+        Mistake(
+            "left-in-eval-mode",
+            "The numbers are right, but a model that came in train mode is left in evaluation mode.",
+            [_in_mode(False, False)],
+        ),
+        Mistake(
+            "left-in-train-mode",
+            "The numbers are right, but a model that came in evaluation mode is left in train mode.",
+            [_in_mode(False, True)],
+        ),
+        Mistake(
+            "every-block",
+            "You take out blocks that change the shape of their input. The next block cannot work "
+            "with what it then gets.",
+            [_every_block],
+        ),
+    ),
+    places=(
+        Place(
+            f"modules, {AFTER_ERROR}",
+            "not-put-back-after-error",
+            "The numbers are right. But where the model raises an error on the way, a block is "
+            "still missing afterwards. `finally` puts it back in any case, and so does work on a "
+            "copy.",
+        ),
+        Place(
+            f", {AFTER_ERROR}",
+            "mode-not-put-back-after-error",
+            "The numbers are right. But where the model raises an error on the way, it is not as "
+            "it was found. `finally` tidies up in any case, and so does work on a copy.",
+        ),
+        Place(
+            "accuracy lost without",
+            "another-number",
+            "This is not the accuracy of the whole network minus that without the block.",
+        ),
+        Place(
+            "hooks",
+            "hooks-not-as-before",
+            "The numbers are right, but hooks of yours are still in the model.",
+        ),
+        Place(
+            "modules",
+            "not-put-back",
+            "The numbers are right, but the model is not as it was found: put each block itself "
+            "back into its place.",
+        ),
+        Place(
+            "mode of the model",
+            "mode-changed",
+            "The numbers are right, but the model is left in another mode than it came in.",
+        ),
+        Place(
+            "modes of its modules",
+            "one-mode-for-all",
+            "The numbers are right, but a module is left in another mode than it had. Here a "
+            "frozen batch norm was in evaluation mode, in a model in train mode: each module has "
+            "a mode of its own.",
+        ),
+        Place(
+            "statistics",
+            "statistics-changed",
+            "The numbers are right, but the running statistics of batch norm have changed: some "
+            "of your passes were in train mode.",
+        ),
+    ),
+)
