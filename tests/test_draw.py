@@ -81,7 +81,10 @@ ROWS_OF_PICTURES = {
     "images": lambda: draw.images({"a": np.zeros((4, 4)), "b": np.ones((3, 4, 4))}),
     "histograms": lambda: [draw.histograms({"a": np.arange(9.0)}, title="Values")],
     "by_block": lambda: draw.by_block(
-        {"ResNet": {"layer1.0": 0.5}}, unit="share", colours={"ResNet": "residual"}, predicted=0.2
+        {"ResNet": {"layer1.0": 0.5}},
+        units={"ResNet": "share"},
+        colours={"ResNet": "residual"},
+        predicted={"layer1.0": 0.2},
     ),
     "gallery": lambda: draw.gallery({"a": [np.zeros((3, 4, 4))] * 2, "b": [np.ones((3, 4, 4))]}),
     "heat_maps": lambda: draw.heat_maps({"a": (np.zeros((3, 4, 4)), np.eye(4))}),

@@ -181,14 +181,30 @@ def test_images_beyond_0_to_1_are_stretched_and_others_shown_as_they_are():
     assert (beyond.min(), beyond.max()) == (0, 1)
 
 
-def test_bars_by_block_are_as_high_as_their_numbers():
-    ax, _ = draw.by_block(
-        {"change": {"layer1.0": 0.5, "layer1.1": 0.25}, "loss": {"layer1.0": 1.0}},
-        unit="share",
-        colours={"change": "residual", "loss": "plain"},
-    )
+def test_bars_by_block_are_as_high_as_their_numbers_and_share_the_scale_of_their_unit():
+    panels = {"change": {"layer1.0": 0.5, "layer1.1": 0.25}, "loss": {"layer1.0": 1.0}}
+    looks = {"change": "residual", "loss": "plain"}
+    guess = {"layer1.1": 0.75, "layer1.0": None, "layer9.9": 1.0}
+    units = {"change": "share", "loss": "share"}
+    ax, other = draw.by_block(panels, units=units, colours=looks, predicted=guess)
     assert [bar.get_height() for bar in ax.patches] == [0.5, 0.25]
-    assert "layer1.0 0.5, layer1.1 0.25" in ax.get_label()
+    assert "layer1.0 0.5, layer1.1 0.25. Your prediction: layer1.1 0.75." in ax.get_label()
+    assert ax.collections[0].get_offsets().tolist() == [[1, 0.75]]
+    assert ax.get_ylim() == other.get_ylim()
+    ax, other = draw.by_block(panels, units={"change": "share", "loss": "nats"}, colours=looks)
+    assert ax.get_ylim() != other.get_ylim()
+
+
+def test_points_are_letters_where_their_features_are():
+    at = np.array([[0.0, 1.0], [5.0, -2.0], [3.0, 3.0]])
+    (ax,) = draw.features_as_points({"layer4": at}, [1, 0, 1], ["$", "Oo"])
+    assert [(t.get_text(), *t.get_position()) for t in ax.texts] == [
+        ("O", 0, 1),
+        ("$", 5, -2),
+        ("O", 3, 3),
+    ]
+    low, high = ax.get_xlim()
+    assert low < 0 < 5 < high
 
 
 # The explorers

@@ -19,50 +19,60 @@ if TYPE_CHECKING:
     from resnet_edu.measure import Excitation, LossSurface
 
 _STRONGEST = 8
-_MARKS = ("o", "s", "^", "D", "v")
 _GUESSING = float(np.log(10))
 
 
 def by_block(
     panels: Mapping[str, Mapping[str, float]],
     *,
-    unit: str,
+    units: Mapping[str, str],
     colours: Mapping[str, str],
-    predicted: float | None = None,
+    predicted: Mapping[str, float | None] | None = None,
 ) -> list[Axes]:
     """A panel for each network or measure: one bar for each block, the first next to the image.
 
-    `colours` maps a panel to one of COLOURS; `predicted` is a height, drawn in the first panel.
+    `units` maps a panel to its unit, and panels of one unit have one scale; `colours` maps a panel to one
+    of COLOURS; `predicted` maps blocks of the first panel to a prediction, or None.
     """
     grid = axes(len(panels), width=11 / len(panels), height=3.4)
+    of_unit: dict[str, Axes] = {}
     for ax, (name, values) in zip(grid, panels.items(), strict=True):
         places = range(len(values))
         ax.bar(places, list(values.values()), width=0.65, color=COLOURS[colours[name]])
         ax.set_xticks(places, list(values), rotation=60, ha="right", rotation_mode="anchor")
-        ax.set_ylabel(unit)
+        ax.set_ylabel(units[name])
+        if (other := of_unit.setdefault(units[name], ax)) is not ax:
+            ax.sharey(other)
         ax.grid(axis="y", color="#E3E7EA")
         ax.set_axisbelow(True)
         style.title(ax, name)
         said = ", ".join(f"{block} {value:.2g}" for block, value in values.items())
-        ax.set_label(f"{name}, {unit}, by block: {said}.")
-    if predicted is not None:
-        line = {"color": COLOURS["prediction"], "linestyle": "--", "label": "your prediction"}
-        grid[0].axhline(predicted, **line)
+        ax.set_label(f"{name}, {units[name]}, by block: {said}.")
+    first = next(iter(panels.values()))
+    guesses = {b: g for b, g in (predicted or {}).items() if b in first and g is not None}
+    if guesses:
+        look = {"facecolor": "white", "edgecolor": COLOURS["prediction"], "linewidth": 2}
+        at = [list(first).index(block) for block in guesses]
+        grid[0].scatter(
+            at, list(guesses.values()), marker="D", s=60, zorder=3, label="your prediction", **look
+        )
         grid[0].legend(frameon=False)
+        said = ", ".join(f"{block} {value:.2g}" for block, value in guesses.items())
+        grid[0].set_label(f"{grid[0].get_label()} Your prediction: {said}.")
     return grid
 
 
 def gallery(rows: Mapping[str, Sequence[np.ndarray]]) -> list[Axes]:
     """One row of images (3, H, W) with values in 0..1 for each name."""
     columns = max(map(len, rows.values()))
-    figure = axes(width=1.6 + 0.95 * columns, height=1.02 * len(rows))[0].figure
+    figure = axes(width=1.6 + 0.75 * columns, height=0.8 * len(rows))[0].figure
     figure.clear()
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, (name, pictures) in zip(grid, rows.items(), strict=True):
         for ax in line:
             ax.axis("off")
         for ax, pixels in zip(line, pictures, strict=False):
-            ax.imshow(_shown(pixels))
+            ax.imshow(_coarse(_shown(pixels)), interpolation="nearest")
         line[0].text(
             -0.12, 0.5, name, ha="right", va="center", fontsize=10, transform=line[0].transAxes
         )
@@ -74,7 +84,7 @@ def heat_maps(pictures: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[Axe
     """Heat maps (H, W) in 0..1 over grey copies of their images (3, H, W): bright is evidence."""
     grid = axes(len(pictures), width=min(2.6, 11 / len(pictures)), height=2.9)
     for ax, (name, (image, heat)) in zip(grid, pictures.items(), strict=True):
-        ax.imshow(_heated(image, heat))
+        ax.imshow(_coarse(_heated(image, heat)), interpolation="nearest")
         ax.axis("off")
         ax.set_title(name, fontsize=11)
         ax.set_label(f"Heat map, {name}: brightest {_where(heat)}.")
@@ -84,26 +94,25 @@ def heat_maps(pictures: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[Axe
 def features_as_points(
     points: Mapping[str, np.ndarray], labels: Sequence[int], names: Sequence[str]
 ) -> list[Axes]:
-    """A panel for each stage: every image is a point (x, y), its class a colour and a mark.
+    """A panel for each stage: every image is a point (x, y), drawn as the first letter of its class.
 
     `points` maps a title to an array (N, 2); `labels` are (N,), and `names` says what class k is called.
     """
     grid = axes(len(points), width=11.4 / len(points), height=3.0)
     labels = np.asarray(labels)
     colours = mpl.colormaps["tab10"]
+    place_of = {label: place for place, label in enumerate(np.unique(labels))}
     for ax, (title, at) in zip(grid, points.items(), strict=True):
-        for place, label in enumerate(np.unique(labels)):
-            chosen = at[labels == label]
-            look = {"marker": _MARKS[place % len(_MARKS)], "color": colours(place % 10), "s": 18}
-            ax.scatter(*chosen.T, alpha=0.85, linewidths=0, label=names[label], **look)
+        for (x, y), label in zip(at, labels, strict=True):
+            look = {"color": colours(place_of[label] % 10), "fontsize": 10, "fontweight": "bold"}
+            ax.text(x, y, names[label][0], ha="center", va="center", parse_math=False, **look)
+        ax.update_datalim(at)
+        ax.margins(0.08)
+        ax.autoscale_view()
         ax.set_xticks([])
         ax.set_yticks([])
-        ax.margins(0.06)
         style.title(ax, title)
-        ax.set_label(f"{title}: {len(at)} images of {len(np.unique(labels))} classes as points.")
-    grid[-1].legend(
-        loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handletextpad=0.2, fontsize=10
-    )
+        ax.set_label(f"{title}: {len(at)} images of {len(place_of)} classes as points.")
     return grid
 
 
@@ -178,7 +187,7 @@ class FeaturePicture:
 
         Gives the picture as a PNG file.
         """
-        self._image.set_data(_shown(image))
+        self._image.set_data(_coarse(_shown(image)))
         largest = float(feature_map.max())
         self._map.set_data(feature_map)
         self._map.set_clim(min(0.0, float(feature_map.min())), max(largest, 1e-6))
@@ -187,7 +196,7 @@ class FeaturePicture:
             picture.set_alpha(0)
             ring.set_data([], [])
         for picture, ring, i in zip(self._small, self._rings, strongest, strict=False):
-            picture.set_data(_shown(pictures[i]))
+            picture.set_data(_coarse(_shown(pictures[i])))
             picture.set_alpha(1)
             ring.set_data([excitation.columns[i, channel]], [1 - excitation.rows[i, channel]])
         height, width = feature_map.shape
@@ -239,8 +248,8 @@ class HeatPicture:
 
         Gives the picture as a PNG file.
         """
-        self._image.set_data(_shown(image))
-        self._heat.set_data(_heated(image, heat))
+        self._image.set_data(_coarse(_shown(image)))
+        self._heat.set_data(_coarse(_heated(image, heat)))
         for text, said in zip(self._titles, ("The image", title), strict=True):
             text.set_text(said)
         lines = [*answers.items()][:5]
@@ -280,6 +289,11 @@ def _shown(image: np.ndarray) -> np.ndarray:
     pixels = np.asarray(image, dtype=float).transpose(1, 2, 0)
     low, high = min(0.0, pixels.min()), max(1.0, pixels.max())
     return (pixels - low) / (high - low)
+
+
+def _coarse(pixels: np.ndarray) -> np.ndarray:
+    """The same in 20 steps of brightness: noise that nobody sees takes most of a file's bytes."""
+    return np.round(pixels * 20) / 20
 
 
 def _heated(image: np.ndarray, heat: np.ndarray) -> np.ndarray:

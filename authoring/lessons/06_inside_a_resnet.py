@@ -1,0 +1,621 @@
+# %% [markdown]
+# # 06 Inside a trained ResNet
+#
+# You built a ResNet-50. Now open a trained one and look inside: what its first kernels look for, what its channels
+# answer to, where it finds its evidence, which of its blocks it could spare, and how the classes come apart on the way.
+# The network is small and real. It comes with the course: a ResNet-50 of a quarter of the width, trained to read 166
+# letters and symbols. You show it letters in fonts that it has never seen.
+#
+# **Afterwards you can**
+# - catch the output of any layer of a network,
+# - write Grad-CAM in ten lines, and test whether its heat maps mean something,
+# - measure how much each block matters, and how much it changes,
+# - draw the loss around a solution, and say what such a picture shows and what it does not.
+#
+# **You need** lessons 04 and 05. **Time:** about 75 minutes, of which less than two are the computer's.
+
+# %%
+import torch
+from torch.nn import functional as F
+
+from resnet_edu import data, draw, measure, networks, training, weights, widgets
+from resnet_edu.training import Recipe
+
+# %%
+network = weights.bundled()
+unseen = data.glyphs("validation", 2000, seed=6)
+images, labels = unseen.tensors  # (2000, 3, 64, 64), (2000,)
+
+accuracy = training.evaluate(network, unseen)
+assert accuracy > 0.97
+print(f"It reads {accuracy:.0%} of 2,000 letters in fonts it was never trained on.")
+
+# %%
+draw.show(draw.gallery({"some of them": images[:12]}))
+
+# %% [markdown]
+# ## 1. The first kernels
+#
+# The first layer has 16 kernels of 7x7 pixels, each with a red, a green and a blue part. They started as noise. What
+# have they become? One question first. Of noise, a third is the same in all three colours. How much of a trained
+# kernel is?
+
+# %%
+grey_guess = widgets.Prediction(
+    "Share of the kernels that is the same in red, green and blue, in percent?",
+    ["before training", "trained"],
+    low=0,
+    high=100,
+)
+grey_guess
+
+# %%
+kernels = network.conv1.weight.detach()  # (16, 3, 7, 7)
+shown = kernels / kernels.abs().amax((1, 2, 3), keepdim=True) / 2 + 0.5  # zero is middle grey
+draw.show(draw.images({f"{i}": kernel for i, kernel in enumerate(shown)}, columns=8))
+
+
+# %%
+def grey_percent(kernels):
+    """How much of the kernels is left when red, green and blue are made equal, in percent."""
+    grey = kernels.mean(1, keepdim=True).expand_as(kernels)
+    return int(100 * grey.square().sum() / kernels.square().sum())
+
+
+torch.manual_seed(0)
+untrained = networks.resnet50(len(data.GLYPHS), width=16).eval()
+first = untrained.conv1.weight.detach()
+grey = {"before training": grey_percent(first), "trained": grey_percent(kernels)}
+
+assert grey["before training"] < 40
+assert grey["trained"] > 85
+draw.show(draw.bars(grey, predicted=grey_guess.values, title="Grey share", unit="percent"))
+
+
+# %%
+def balance(kernels):
+    """The sum of a kernel's numbers over the sum of their sizes; 0: bright and dark parts cancel."""
+    grey = kernels.mean(1)
+    return grey.sum((1, 2)).abs() / grey.abs().sum((1, 2))
+
+
+assert balance(kernels).median() < 0.05
+assert balance(first).median() > 0.08
+
+# %% [markdown]
+# Bright beside dark: the kernels have become **edges and bars**, in many directions. In most of them the bright and the
+# dark part cancel, so that a plain ground, however bright, gives nearly zero. And they are **grey**. Networks trained
+# on photos also have coloured kernels (Zeiler and Fergus 2014, figure 2). Our letters come in any two colours, so that
+# colour says nothing about the class. A network learns what its data reward.
+#
+# ## 2. What the stages see
+#
+# `measure.capture` runs the network and catches what the named layers put out. Take one letter, and of each stage the
+# channel that answers most to it.
+
+# %%
+stages = ("relu", "layer1", "layer2", "layer3", "layer4")  # `relu` ends the stem
+letter = images[3]
+caught = measure.capture(network, stages, letter[None])
+strongest = {stage: maps[0, maps[0].amax((1, 2)).argmax()] for stage, maps in caught.items()}
+
+sides = [len(strongest[stage]) for stage in stages]
+assert sides == [32, 16, 8, 4, 2]
+draw.show(draw.images({"the letter": letter, **strongest}, columns=6))
+
+# %% [markdown]
+# The maps become smaller, 32x32 to 2x2, and the channels more, 16 to 512. A pixel of the first map says "an edge is
+# here". What does a number of the last one say? Ask the channel: which of 2,000 images excite it most?
+#
+# Think of the eight images that excite a channel most. Eight of one letter: the channel knows the letter. Eight
+# letters: it looks for something else.
+
+# %%
+labels_guess = widgets.Prediction(
+    "Of the eight images that excite a channel most, how many show its most frequent letter?",
+    list(stages),
+    low=1,
+    high=8,
+)
+labels_guess
+
+# %%
+peaks, means = ({stage: [] for stage in stages} for _ in range(2))
+for part in widgets.progress(images.split(100), 20, "2,000 images through all stages"):
+    for stage, maps in measure.capture(network, stages, part).items():
+        peaks[stage].append(maps.amax((2, 3)))  # (100, channels)
+        means[stage].append(maps.mean((2, 3)))
+peaks, means = ({s: torch.cat(p) for s, p in found.items()} for found in (peaks, means))
+
+
+# %%
+def most_exciting(stage, channel):
+    return peaks[stage][:, channel].topk(8).indices
+
+
+rows = {
+    f"{stage}, channel {channel}": images[most_exciting(stage, channel)]
+    for stage in ("layer1", "layer4")
+    for channel in (0, 1)
+}
+draw.show(draw.gallery(rows))
+
+
+# %%
+def alike(stage):
+    """How many of the eight images show the same letter, on average over the channels."""
+    tops = peaks[stage].topk(8, dim=0).indices.T if stage in peaks else by_chance
+    return float((labels[tops] == labels[tops].mode(1, keepdim=True).values).sum(1).float().mean())
+
+
+by_chance = torch.randint(2000, (500, 8), generator=torch.Generator().manual_seed(0))
+same = {stage: alike(stage) for stage in ("any eight", *stages)}
+assert same["relu"] < same["any eight"] + 0.3
+assert 3.5 < same["layer4"] < 5.5
+assert same["layer1"] < same["layer2"] < same["layer3"] < same["layer4"]
+draw.show(draw.bars(same, predicted=labels_guess.values, title="Same letter, of eight"))
+
+# %% [markdown]
+# In the stem a channel takes whatever has its edge: eight images, hardly more alike than any eight. From stage to stage it becomes more choosy, and in the last one it has about four of one letter. But not eight:
+# even there most channels stand for a **form**, which several letters share, and a letter is a combination of
+# forms. "One channel, one thing" is too simple.
+#
+# Look for yourself. Walk through the layers and channels: can you say in words what a channel looks for?
+
+# %%
+letters = {data.GLYPHS[labels[i]]: images[i] for i in range(3, 9)}
+widgets.FeatureExplorer(network, letters, images[:500])
+
+# %% [markdown]
+# ## 3. Where is the evidence?
+#
+# Grad-CAM (Selvaraju et al. 2017, section 3) asks a layer: which of your places speak for this class? It weighs each channel
+# by the slope of the class's logit, averaged over places, adds the channels up, and drops what speaks against. Here it is:
+
+
+# %%
+def grad_cam(network, layer, image, class_index):
+    kept = []
+    hook = network.get_submodule(layer).register_forward_hook(lambda *args: kept.append(args[2]))
+    logits = network(image[None])
+    hook.remove()
+    maps = kept[0]  # (1, channels, h, w)
+    (slope,) = torch.autograd.grad(logits[0, class_index], maps)
+    weight = slope.mean((2, 3), keepdim=True)  # one number for each channel
+    evidence = (weight * maps).sum(1, keepdim=True).relu().detach()
+    heat = F.interpolate(evidence, image.shape[1:], mode="bilinear")[0, 0]
+    return heat / heat.max() if heat.max() > 0 else heat
+
+
+# %% [markdown]
+# Our network ends with a mean over places and a linear layer. For such a network and its last maps there is an older and
+# simpler way, which you know from lesson 05: weigh the channels with the class's row of `fc`. Is Grad-CAM the same?
+
+# %%
+answer = int(network(letter[None]).argmax())
+row = network.fc.weight[answer].detach()
+simple = torch.einsum("c,chw->hw", row, caught["layer4"][0]).relu()  # (2, 2)
+simple = F.interpolate(simple[None, None], (64, 64), mode="bilinear")[0, 0]
+
+torch.testing.assert_close(grad_cam(network, "layer4", letter, answer), simple / simple.max())
+for stage in stages:  # and the library's, which removes its hook also after an error
+    heat = measure.grad_cam(network, stage, letter, answer)
+    torch.testing.assert_close(grad_cam(network, stage, letter, answer), heat)
+
+# %% [markdown]
+# It is. But is a heat map **true**? A pretty picture proves nothing. We need images of which we know where the evidence is.
+# So glue nine letters together into one sheet, three rows of three. The network was trained on one letter at a time and has
+# never seen a sheet. Can it read one? And does Grad-CAM for a letter point at that letter?
+
+
+# %%
+def sheet_of(nine):
+    """Nine images (9, 3, 64, 64) as one, (3, 192, 192)."""
+    return nine.view(3, 3, 3, 64, 64).permute(2, 0, 3, 1, 4).reshape(3, 192, 192)
+
+
+sheets = [(sheet_of(images[i : i + 9]), labels[i : i + 9].tolist()) for i in range(0, 54, 9)]
+read = [int(network(sheet[None]).argmax()) in classes for sheet, classes in sheets]
+assert sum(read) < 4
+print(
+    f"Sheets of which the network's answer is one of the nine letters: {sum(read)} of {len(read)}"
+)
+
+# %%
+sheet, nine = sheets[0]
+heats = {
+    f"evidence for {data.GLYPHS[c]}": (sheet, grad_cam(network, "layer4", sheet, c))
+    for c in nine[:4]
+}
+draw.show(draw.heat_maps(heats))
+
+# %% [markdown]
+# The sheet confuses it: the mean over places mixes nine letters. Yet ask it for one of them, and the heat map finds the place.
+# Is that always so? Count how often the brightest pixel lies on the letter asked for (the "pointing game" of Zhang
+# et al. 2016). Blind guessing hits one of nine, 11%.
+
+# %%
+pointing_guess = widgets.Prediction(
+    "How often does the heat map point at the right letter, in percent?",
+    [*stages, "layer4, not trained"],
+    low=0,
+    high=100,
+)
+pointing_guess
+
+
+# %%
+def points_at(heat):
+    """Which of the nine letters the brightest pixel is on."""
+    row, column = divmod(int(heat.argmax()), 192)
+    return 3 * (row // 64) + column // 64
+
+
+def pointing(network, stage):
+    hits = [
+        points_at(measure.grad_cam(network, stage, sheet, c)) == place
+        for sheet, classes in sheets
+        for place, c in enumerate(classes)
+        if classes.count(c) == 1
+    ]
+    return round(100 * sum(hits) / len(hits))
+
+
+# %%
+games = {stage: (network, stage) for stage in stages}
+games["layer4, not trained"] = (untrained, "layer4")
+found = {
+    name: pointing(*game)
+    for name, game in widgets.progress(games.items(), len(games), "54 letters for each stage")
+}
+assert found["layer4"] > 90
+assert found["layer3"] > 85
+assert max(found["relu"], found["layer1"], found["layer4, not trained"]) < 40
+draw.show(draw.bars(found, predicted=pointing_guess.values, title="Points at it", unit="percent"))
+
+# %% [markdown]
+# From `layer3` on, nearly always. In the first stages, hardly more than chance: there the channels know edges, and edges are
+# everywhere. And a network with random weights, though it has the same layers, points at nothing: what the map shows
+# was learned (Adebayo et al. 2018 propose this test; some other methods fail it). So read heat maps of late layers, and
+# test them before you trust them.
+#
+# Move through the sheets. Which letter does it take for another, and on what evidence?
+
+# %%
+shown = {f"sheet {i}": sheet for i, (sheet, _) in enumerate(sheets[:3], 1)} | {"a letter": letter}
+widgets.AttentionExplorer(network, shown, data.GLYPHS)
+
+# %% [markdown]
+# ## 4. Without a block
+#
+# In lesson 04 you took blocks out of ResNet-56, one at a time. Now do it to a network with real work behind it: 12 of the 16
+# blocks keep their input's shape and can be removed. Beside it a plain network as in lesson 04, trained on digits.
+
+# %%
+some = ["layer1.1", "layer2.2", "layer3.3", "layer4.2"]
+lesion_guess = widgets.Prediction("Accuracy without this block, in percent?", some, low=0, high=100)
+lesion_guess
+
+# %%
+letters_300 = torch.utils.data.TensorDataset(images[:300], labels[:300])
+digits = data.digits("train", size=8)  # 1,500 images (3, 8, 8)
+unseen_digits = data.digits("validation", size=8)
+
+torch.manual_seed(0)
+plain20 = networks.cifar_plain(20)
+training.fit(plain20, digits, Recipe(steps=60), on_step=training.quiet)
+records = {
+    "ResNet-50 without this block": measure.lesions(network, *letters_300[:]),
+    "plain-20 without this block": measure.lesions(plain20, *unseen_digits[:]),
+}
+
+# %%
+percents = {n: {b: 100 * a for b, a in r.accuracies.items()} for n, r in records.items()}
+residual, plain = percents.values()
+assert records["plain-20 without this block"].intact_accuracy > 0.75
+assert sorted(plain.values())[len(plain) // 2] < 30
+assert max(plain.values()) < 60
+assert min(residual.values()) > 75
+assert min(a for block, a in residual.items() if block > "layer3") > 95
+looks = dict(zip(percents, ("residual", "plain"), strict=True))
+units = dict.fromkeys(percents, "percent right")
+guess = lesion_guess.values
+draw.show(draw.by_block(percents, units=units, colours=looks, predicted=guess))
+
+# %% [markdown]
+# Take a block out of the plain network, whichever, and most of what it knew is gone. The ResNet loses a tenth without the block
+# that it misses most, and without those of its last two stages **next to nothing**. So are these idle? Take out several
+# at once:
+
+
+# %%
+def accuracy_without(*blocks):
+    reduced = network
+    for block in blocks:
+        reduced = measure.without_block(reduced, block)
+    return training.evaluate(reduced, letters_300)
+
+
+layer3 = [f"layer3.{i}" for i in range(1, 6)]
+singly = min(accuracy_without(block) for block in layer3)
+together, last_two = accuracy_without(*layer3), accuracy_without("layer4.1", "layer4.2")
+
+assert singly > 0.95
+assert together < 0.35
+assert last_two > 0.95
+
+# %% [markdown]
+# Each of the five blocks of `layer3` can be spared, but not all five: then two letters of three are lost, or more. They do
+# one thing in many small steps, and the others make up for the one that is missing (Veit et al. 2016, section
+# 4.2). The two of `layer4` can both go. For this task, and this number of letters, they *are* nearly idle.
+#
+# ## 5. Small steps
+#
+# What does a block do to its input? Let us walk through the network block by block, and keep everything that goes in. Two
+# questions to each block: how large is its change, compared with its input? And does the change make the loss
+# smaller: does it point **down** the slope of the loss?
+
+
+# %%
+def walk(images, labels):
+    """The inputs of all blocks and of the head, and the slope of the loss at each."""
+    x = network.maxpool(network.relu(network.bn1(network.conv1(images))))
+    inputs = [x]
+    for block in measure.block_names(network):
+        inputs.append(network.get_submodule(block)(inputs[-1]))
+    logits = network.fc(network.avgpool(inputs[-1]).flatten(1))
+    slopes = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), inputs)
+    return [x.detach().flatten(1) for x in inputs], [slope.flatten(1) for slope in slopes]
+
+
+# %%
+inputs, slopes = walk(images[:100], labels[:100])
+size, downhill, by_chance = {}, {}, {}
+for i, block in enumerate(measure.block_names(network)):
+    if block in residual:  # those that keep the shape
+        change = inputs[i + 1] - inputs[i]
+        size[block] = float((change.norm(dim=1) / inputs[i].norm(dim=1)).mean())
+        downhill[block] = float(F.cosine_similarity(change, -slopes[i]).mean())
+        noise = torch.randn(change.shape, generator=torch.Generator().manual_seed(i))
+        by_chance[block] = float(F.cosine_similarity(noise, -slopes[i]).mean())
+
+
+# %%
+def stage_means(values):
+    """One mean for each stage, layer1 to layer4."""
+    of = [[v for block, v in values.items() if block.startswith(stage)] for stage in stages[1:]]
+    return [sum(found) / len(found) for found in of]
+
+
+first, second, third, fourth = stage_means(size)
+assert min(first, second) > third > fourth
+assert max(size.values()) < 0.6
+assert fourth < 0.1
+first, second, third, fourth = stage_means(downhill)
+assert max(first, second) < 0.02 < third < fourth
+assert max(map(abs, stage_means(by_chance))) < 0.005
+
+# %%
+panels = {"Change / input": size, "Cosine of change and way down": downhill}
+units = {"Change / input": "ratio of lengths", "Cosine of change and way down": "cosine"}
+draw.show(draw.by_block(panels, units=units, colours=dict.fromkeys(panels, "residual")))
+
+# %% [markdown]
+# No block builds its output anew. Each adds a change that is smaller than what came in: a third or a little more in the first
+# two stages, a quarter in `layer3`, less than a tenth in `layer4`. And the late changes point down the slope: not far down (a
+# cosine of 0.03 to 0.08), but in these spaces of thousands of dimensions noise gives 0.00. The early ones hardly do.
+# So early blocks make something new of the image, and late ones **refine** an answer. Greff et al. (2017) and Jastrzebski
+# et al. (2018, section 4) found this in large ResNets, and here it shows too. It fits section 4: a small refinement can be
+# spared, an early step less so.
+#
+# ## 6. How the classes come apart
+#
+# Each image is a point: the mean of each channel over all places gives it its coordinates, 64 after the first
+# stage, 512 after the last. Are images of one letter neighbours there? For 500 images, look up the nearest of the 1,500
+# others, and see whether it shows the same letter. "Pixels" does the same with the image itself.
+
+# %%
+points = {"pixels": images.mean(1).flatten(1), **means}
+neighbour_guess = widgets.Prediction(
+    "How often does the nearest neighbour show the same letter, in percent?",
+    list(points),
+    low=0,
+    high=100,
+)
+neighbour_guess
+
+
+# %%
+def neighbours_agree(x):
+    """For the last 500 images: how often the nearest of the others has their label, in percent."""
+    nearest = torch.cdist(x[1500:], x[:1500]).argmin(1)
+    return round(100 * float((labels[:1500][nearest] == labels[1500:]).float().mean()))
+
+
+agree = {name: neighbours_agree(x) for name, x in points.items()}
+assert agree["pixels"] < 25
+assert agree["layer1"] + 20 < agree["layer2"] < agree["layer3"] - 20
+assert agree["layer4"] > 95
+draw.show(draw.bars(agree, predicted=neighbour_guess.values, title="Same letter", unit="percent"))
+
+# %% [markdown]
+# And as a map: ten letters, and of all coordinates the two directions along which the points vary most (principal
+# components).
+
+# %%
+from sklearn.decomposition import PCA
+
+ten = labels < 10
+maps = {stage: PCA(2).fit_transform(means[stage][ten]) for stage in stages[1:]}
+draw.show(draw.features_as_points(maps, labels[ten].tolist(), data.GLYPHS))
+
+# %% [markdown]
+# Pixels know next to nothing: the same letter comes in other colours at another place. After the first stage it is little
+# better, for the mean of edges over all places forgets where they were. Then the letters come apart, most of all in `layer2` and
+# `layer3`, until in `layer4` the nearest neighbour is almost always the same letter. In lesson 07 that is worth
+# a lot: points that lie apart like this can be told apart with a handful of labels.
+#
+# ## 7. The land around a solution
+#
+# Why does plain-56 not learn where ResNet-56 does? Li et al. (2018) drew the loss around trained networks: take two random
+# directions, move the weights along both, and measure the loss. A network with large weights needs large steps, so each filter
+# of a direction is made as long as the network's own filter:
+
+
+# %%
+def direction(network, seed):
+    """A random direction, filter by filter as long as the weights; batch norm stays."""
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    for name, weight in network.named_parameters():
+        if weight.dim() > 1:
+            noise = torch.randn(weight.shape, generator=generator)
+            of_weight, of_noise = (t.detach().flatten(1).norm(dim=1) for t in (weight, noise))
+            found[name] = noise * (of_weight / of_noise).view(-1, *[1] * (noise.dim() - 1))
+    return found
+
+
+# %%
+trained = {"plain-20": plain20}
+makers = {"plain-56": networks.cifar_plain, "ResNet-56": networks.cifar_resnet}
+for name, make in widgets.progress(makers.items(), 2, "Two networks of 56 layers, 60 steps"):
+    torch.manual_seed(0)
+    trained[name] = make(56)
+    training.fit(trained[name], digits, Recipe(steps=60), on_step=training.quiet)
+
+# %%
+distances = [i / 5 for i in range(-5, 6)]  # -1 to 1: as far as the weights are long
+surfaces = {}
+for name, model in widgets.progress(trained.items(), 3, "121 points around each network"):
+    directions = direction(model, seed=0), direction(model, seed=1)
+    surfaces[name] = measure.loss_surface(model, *digits[:100], directions, distances)
+
+# %%
+middle = {name: surface.at_distance(0) for name, surface in surfaces.items()}
+away = {name: surface.at_distance(0.4) for name, surface in surfaces.items()}
+assert max(middle["plain-20"], middle["ResNet-56"]) < 0.5 < 1.4 < middle["plain-56"]
+assert away["ResNet-56"] < away["plain-20"]
+assert away["plain-56"] > 1.9
+assert surfaces["plain-56"].losses.max() < 4 < surfaces["ResNet-56"].losses.max()
+draw.show(draw.loss_surfaces(surfaces))
+
+# %% [markdown]
+# Dark is low; the dashed line is where guessing is as good (ln 10 = 2.3). Plain-20 and ResNet-56 lie in a round bowl, and
+# that of ResNet-56 is the **wider** one, with nearly three times the layers: 0.4 away, its loss is still lower. Plain-56
+# lies on a **plateau**: whichever way we go, the loss stays that of guessing. That fits the noise in its gradient
+# (lesson 04, section 8): no direction leads down for long.
+#
+# The paper's famous picture shows more: a plain-56 in a jagged land of peaks. **Here that does not show.** Theirs was
+# trained for 300 passes and had come down; ours has not left the plateau in 60 steps. And a map of two directions
+# out of 850,000 shows little in any case: a network that learns does not walk along random directions.
+#
+# ## 8. ImageNet weights and a photo
+#
+# The same with the weights that others trained on 1.28 million photos, a download of 98 MB, once. The lesson works without.
+# If you have a network connection, set `DOWNLOAD = True` and run this cell and the next one.
+
+# %% tags=["nbval-ignore-output"]
+DOWNLOAD = False  # True: fetch the weights, 98 MB, once
+
+imagenet = None
+try:
+    if DOWNLOAD or weights.imagenet_file().is_file():
+        imagenet = weights.imagenet().eval()
+except weights.DownloadError as error:
+    print(error)
+
+# %%
+from IPython.display import display
+from torchvision.models import ResNet50_Weights
+
+prepare = weights.preprocess("imagenet")
+photos = {name: prepare(data.photo(name, width=640)[None])[0] for name in ("flower", "palace")}
+
+
+def evidence(photo):
+    """The photo with the heat map of each of its two likeliest classes."""
+    names = ResNet50_Weights.IMAGENET1K_V2.meta["categories"]
+    two = imagenet(photo[None])[0].topk(2).indices.tolist()
+    return {names[c]: (photo, measure.grad_cam(imagenet, "layer4", photo, c)) for c in two}
+
+
+# %% tags=["nbval-ignore-output"]
+if imagenet is None:
+    print(
+        "With the weights (DOWNLOAD = True above) you would see 64 kernels with edges and colours,"
+    )
+    print("and where in two photos ResNet-50 finds its evidence for its two likeliest classes.")
+else:
+    first = imagenet.conv1.weight.detach()  # (64, 3, 7, 7)
+    coloured = first / first.abs().amax((1, 2, 3), keepdim=True) / 2 + 0.5
+    rows = {f"kernels from {i}": coloured[i : i + 16] for i in range(0, 64, 16)}
+    display(draw.show(draw.gallery(rows)))
+    for photo in photos.values():
+        display(draw.show(draw.heat_maps(evidence(photo))))
+
+# %% [markdown]
+# ## What was measured
+#
+# On 2,000 letters in unseen fonts; section 7 on digits of 8x8 pixels, one seed.
+#
+# | claim | measured here | in the literature |
+# |---|---|---|
+# | first kernels are edges | bright and dark cancel in most | Zeiler and Fergus 2014, figure 2 |
+# | ... and colours | **no**: over 85% grey, for colour says nothing here | coloured, on photos |
+# | late channels stand for one class | **half**: about 4 of 8 images show one letter | |
+# | Grad-CAM is CAM at the last maps | equal | Selvaraju et al. 2017, appendix |
+# | Grad-CAM finds the evidence | over 90% at `layer4`, like chance at the stem | Zhang et al. 2016: pointing game |
+# | its maps come from training | random weights: near chance | Adebayo et al. 2018 |
+# | a ResNet survives the loss of a block | over 75% right whichever, over 95% for late ones | Veit et al. 2016, section 4.1 |
+# | ... and of many | **not** of all five of `layer3` | Veit et al. 2016, section 4.2 |
+# | late blocks refine | small changes, that point down the loss | Greff et al. 2017; Jastrzebski et al. 2018 |
+# | shortcuts make the land smooth | a wider bowl for ResNet-56, a plateau for plain-56 | Li et al. 2018, section 5 |
+# | plain-56 is jagged | **not seen**, after a training this short | Li et al. 2018, figure 1 |
+#
+# Zeiler and Fergus 2014: "Visualizing and Understanding Convolutional Networks". Selvaraju et al. 2017: "Grad-CAM".
+# Zhang et al. 2016: "Top-down Neural Attention by Excitation Backprop". Adebayo et al. 2018: "Sanity Checks for
+# Saliency Maps". Veit et al. 2016: "Residual Networks Behave Like Ensembles of Relatively Shallow Networks". Greff et al.
+# 2017: "Highway and Residual Networks Learn Unrolled Iterative Estimation". Jastrzebski et al. 2018: "Residual Connections
+# Encourage Iterative Inference". Li et al. 2018: "Visualizing the Loss Landscape of Neural Nets".
+#
+# ## Three questions
+
+# %% jupyter={"source_hidden": true}
+widgets.Question(
+    "A heat map for 'dog' lights up the dog. What have you shown?",
+    {
+        "The network knows what a dog is.": "You saw one image. The map may light up whatever stands out.",
+        "Little, until you test it.": "Ask for another class, use random weights, count over many images with a "
+        "known answer: as you did in section 3.",
+        "Nothing can be learned from heat maps.": "The pointing game was won more than nine times of ten.",
+    },
+    right="Little, until you test it.",
+)
+
+# %% jupyter={"source_hidden": true}
+widgets.Question(
+    "Why is Grad-CAM at the first stage of little use?",
+    {
+        "The maps are too small.": "They are the largest of all: 16x16 for a letter.",
+        "Its channels know edges, not letters.": "An edge speaks for many classes, and there are edges everywhere.",
+        "The gradient has vanished there.": "The shortcuts carry it. And only its direction matters here.",
+    },
+    right="Its channels know edges, not letters.",
+)
+
+# %% jupyter={"source_hidden": true}
+widgets.Question(
+    "Each of five blocks can be removed with hardly a loss. May you remove all five?",
+    {
+        "Yes, five times a small loss is small.": "Section 4 did it: most letters were lost.",
+        "Not without measuring it.": "Each was measured with the other four in place. They make up for one another.",
+        "Yes, if they are in one stage.": "The five of layer3 are, and it went wrong.",
+    },
+    right="Not without measuring it.",
+)
+
+# %% [markdown]
+# ## Now you
+#
+# Open [exercise sheet 06](../exercises/06_inside_a_resnet.ipynb): catch outputs without leaving a hook behind, write Grad-CAM,
+# and measure how much each block matters.
