@@ -39,6 +39,8 @@ JPEG files are counted, and opened, at a half, a fourth or an eighth of their si
 """
 OPENED_AT = 512
 """A JPEG is opened no smaller than this, in pixels of its shorter side."""
+MOST_SHOWN = 4
+"""Files put aside that an error names."""
 _NOT_MEANT = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 
 
@@ -153,7 +155,8 @@ def _classes(folder: Path, skipped: list[Skipped]) -> dict[str, list[Path]]:
         try:
             files = _entries(entry)
         except FolderError as error:
-            skipped.append(Skipped(entry, str(error)))
+            reason = f"The folder cannot be read: {error.__cause__.strerror}."
+            skipped.append(Skipped(entry, reason))
             continue
         photos = []
         for path in files:
@@ -179,7 +182,7 @@ def _entries(folder: Path) -> list[Path]:
         raise FolderError(
             f"{folder} cannot be read as a folder: {error.strerror}. A folder with one folder of photos "
             f"for each class was expected."
-        ) from None
+        ) from error
     return [p for p in found if not p.name.startswith(".") and p.name.lower() not in _NOT_MEANT]
 
 
@@ -223,11 +226,13 @@ def _has(names: set[str]) -> str:
 def _require_classes(folder: Path, of_class: dict[str, list[Path]], skipped: list[Skipped]) -> None:
     if len(of_class) >= 2:
         return
-    found = f"photos of one class, {next(iter(of_class))!r}" if of_class else "no folder of photos"
-    why = f" What was put aside first: {skipped[0]}" if skipped else ""
+    only = next(iter(of_class), None)
+    found = "is no folder of photos" if only is None else f"are photos of one class, {only!r}"
+    shown = "; ".join(map(str, skipped[:MOST_SHOWN]))
+    more = f"; and {len(skipped) - MOST_SHOWN} more" if len(skipped) > MOST_SHOWN else ""
     raise FolderError(
-        f"In {folder} there is {found}. A folder for each of at least two classes was expected, "
-        f"like cats/ and dogs/, with photos in each.{why}"
+        f"In {folder} there {found}. A folder for each of at least two classes was expected, like cats/ "
+        f"and dogs/, with photos in each." + (f" Put aside: {shown}{more}" if skipped else "")
     )
 
 

@@ -29,7 +29,13 @@ def finetuning_curve(history: History, step: int, *, ax: Axes | None = None) -> 
     style.title(ax, "Accuracy")
     batches = smoothed(history.accuracies)
     kept = history.validation[step]
-    ax.plot(range(1, len(batches) + 1), batches, color=COLOURS["ghost"], label="photos trained on")
+    ax.plot(
+        range(1, len(batches) + 1),
+        batches,
+        color=COLOURS["neutral"],
+        linewidth=1,
+        label="photos trained on",
+    )
     validated = list(history.validation), list(history.validation.values())
     ax.plot(*validated, color=COLOURS["residual"], linewidth=2, label="photos of validation")
     ax.plot(

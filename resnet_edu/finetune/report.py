@@ -48,7 +48,7 @@ figcaption { margin-top: .5rem; overflow-wrap: anywhere; }
 table { border-collapse: collapse; }
 td, th { text-align: left; vertical-align: top; padding: .35rem 1.25rem .35rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-th { font-weight: 600; white-space: nowrap; }
+th { font-weight: 600; min-width: 9rem; max-width: 20rem; }
 pre { background: var(--card); padding: .75rem 1rem; border-radius: .5rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 </style>
