@@ -116,11 +116,11 @@ def training() -> Iterator[Row]:
     digits, large = data.digits("train", size=16), data.digits("train", size=64)
     at_least = {"ResNet-56": "at least 1.5", "a quarter of ResNet-50": "at least 1.5"}
     for name, make, images, batch in (
-        ("plain-8", lambda: cifar_plain(8), digits, 128),
-        ("plain-20", lambda: cifar_plain(20), digits, 128),
-        ("plain-56", lambda: cifar_plain(56), digits, 128),
-        ("ResNet-20", lambda: cifar_resnet(20), digits, 128),
-        ("ResNet-56", lambda: cifar_resnet(56), digits, 128),
+        ("plain-8", lambda: cifar_plain(8), digits, 64),
+        ("plain-20", lambda: cifar_plain(20), digits, 64),
+        ("plain-56", lambda: cifar_plain(56), digits, 64),
+        ("ResNet-20", lambda: cifar_resnet(20), digits, 64),
+        ("ResNet-56", lambda: cifar_resnet(56), digits, 64),
         ("a quarter of ResNet-50", lambda: resnet50(10, width=16), large, 64),
     ):
         recipe = Recipe(steps=1000, batch_size=batch, learning_rate=1e-4)

@@ -53,7 +53,7 @@ class Recipe:
     """
 
     steps: int = 100
-    batch_size: int = 128
+    batch_size: int = 64
     learning_rate: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 1e-4

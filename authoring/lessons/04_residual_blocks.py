@@ -121,20 +121,32 @@ assert at_end["complete"][0] > 0.85
 assert at_end["no batch norm"][-1] < 0.3
 assert at_end["no shortcut"][2] < 0.8
 assert half_way["ReLU before the addition"][2] < half_way["complete"][2] - 0.05
+assert half_way["no ReLU"][2] > half_way["complete"][2]
 
 # %%
 colours = ("residual", "third", "fourth", "plain", "neutral")
 looks = dict(zip(forms, colours, strict=True))
 draw.show(draw.training_accuracy(histories, colours=looks, predicted=guess.values))
 
+# %% [markdown]
+# The surprise is the network without ReLUs: it starts faster than the complete one. Are they of use at all? Give
+# the blocks two inputs and their mean. If the output for the mean is the mean of the outputs, the blocks
+# are **linear**.
+
+
 # %%
-validation = {
-    name: [training.evaluate(network, unseen) for network in networks]
-    for name, networks in ablated.items()
-}
-middle = {name: sorted(values)[2] for name, values in validation.items()}
-assert middle["complete"] > middle["no ReLU"]
-draw.show(draw.validation_accuracy(validation, colours=looks))
+def bend(network):
+    """How far the blocks are from linear: 0 is linear."""
+    blocks = nn.Sequential(*network.eval().children())[3:6]  # layer1, layer2, layer3
+    torch.manual_seed(0)
+    a, b = torch.rand(2, 8, 16, 16, 16)
+    with torch.no_grad():
+        between, mean = blocks((a + b) / 2), (blocks(a) + blocks(b)) / 2
+    return ((between - mean).norm() / mean.norm()).item()
+
+
+assert max(bend(network) for network in ablated["no ReLU"]) < 1e-4
+assert min(bend(network) for network in ablated["complete"]) > 0.05
 
 # %% [markdown]
 # - **Batch norm** keeps the sum in bounds. Without it, nothing is learned with this recipe: the numbers grow from
@@ -142,8 +154,8 @@ draw.show(draw.validation_accuracy(validation, colours=looks))
 # - **The shortcut** is what lesson 03 was about.
 # - **The ReLU's place** matters. If it comes before the addition, a branch can only add, and never take away:
 #   the numbers grow, and learning begins later.
-# - **The ReLU** is the part that bends. Without it each block is linear, up to batch norm. It starts fast
-#   and learns these training digits nearly as well, but reads unseen ones worse.
+# - **The ReLU** is the part that bends. Without it nine blocks, once trained, compute no more than one linear layer
+#   could. For these easy digits that is nearly enough, and easy to learn. It is depth for nothing.
 #
 # ## 3. The identity, exactly
 #
@@ -330,7 +342,7 @@ draw.show(draw.training_accuracy(shown, colours=colours))
 
 # %%
 plain = []
-for seed in widgets.progress(range(5), 5, "plain-20, five seeds"):
+for seed in widgets.progress(range(3), 3, "plain-20, three seeds"):
     torch.manual_seed(seed)
     plain.append(cifar_plain(20))
     training.fit(plain[-1], digits, Recipe(seed=seed), on_step=training.quiet)
@@ -342,7 +354,7 @@ plain_lesions = [measure.lesions(network, *unseen[:]) for network in plain]
 for record in residual_lesions:
     losses = sorted(record.intact_accuracy - a for a in record.accuracies.values())
     assert losses[len(losses) // 2] < 0.08  # half of the blocks are hardly missed
-    assert losses[-1] > 0.3  # but not all
+    assert losses[-1] > 0.1  # but not all
 for record in plain_lesions:
     assert max(record.accuracies.values()) < 0.35
 
@@ -351,7 +363,7 @@ widgets.LesionExplorer({"ResNet-56": usual[0], "plain-20": plain[0]}, *unseen[:]
 
 # %% [markdown]
 # Take a block out of plain-20, whichever, and it guesses. In ResNet-56 most blocks are hardly missed. But
-# **the first ones are**: without the very first, it loses most of what it knew. Veit et al. saw a small loss
+# **the first ones are**: without the very first, one network loses a fifth of its answers, others most. Veit et al. saw a small loss
 # for nearly every block of their 110-layer network; with 27 blocks and a hundred steps of training, ours leans
 # on its first ones.
 #
@@ -361,7 +373,7 @@ widgets.LesionExplorer({"ResNet-56": usual[0], "plain-20": plain[0]}, *unseen[:]
 for network in usual:
     whole = training.evaluate(network, unseen)
     mixed = [training.evaluate(measure.shuffled(network, seed), unseen) for seed in range(3)]
-    assert whole > 0.85
+    assert whole > 0.8
     assert max(mixed) < 0.7
 
 # %% [markdown]
@@ -387,7 +399,7 @@ assert all(4 < length < 11 for length in mean_lengths)  # the middle of all path
 draw.show(draw.path_lengths(counts, carried[0]))
 
 # %% [markdown]
-# The paths that carry the gradient are short: about 8 branches, where the middle path has 13.5. So a ResNet trains
+# The paths that carry the gradient are short: about 7 branches, where the middle path has 13.5. So a ResNet trains
 # like a crowd of shallower networks that share their layers. That is also why it can spare a block: half of all
 # paths never passed it.
 #
@@ -442,7 +454,7 @@ draw.show(draw.autocorrelations(runs, colours={name: kind[2] for name, kind in k
 # | pre-activation is easier to train | it learns sooner at 56 layers | He et al. 2016, section 4 |
 # | a ResNet survives the loss of a block | most blocks, **not** the first | Veit et al. 2016, section 4.1 |
 # | it survives shuffling | **not** when all blocks of a stage are shuffled | Veit et al. 2016, section 4.3: a few |
-# | short paths carry the gradient | about 8 of 27 branches | Veit et al. 2016, section 5 |
+# | short paths carry the gradient | about 7 of 27 branches | Veit et al. 2016, section 5 |
 # | plain gradients shatter | no correlation at 56 layers | Balduzzi et al. 2017, section 2 |
 #
 # He et al. 2015: "Deep Residual Learning for Image Recognition". He et al. 2016: "Identity Mappings in Deep
