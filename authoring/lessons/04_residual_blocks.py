@@ -203,7 +203,7 @@ looks = {"gamma 1": "residual", "gamma 0": "third"}
 draw.show(draw.training_accuracy(starts, colours=looks))
 
 # %% [markdown]
-# The first loss is gentle indeed: 2.3, as for guessing, where the usual start has more than 3. But then it
+# The first loss is gentle indeed: 2.3, as for guessing, where the usual start has about 3 or more. But then it
 # learns **more slowly**. A branch at zero hands no gradient to its convolutions: first gamma has to move. In
 # a training of 100 steps that is a long delay. Goyal et al. train for thousands of steps with very large batches and
 # learning rates, where a gentle start is worth it. Good advice has a range, and we are not in it.
@@ -331,7 +331,7 @@ colours = {"post-activation": "residual", "pre-activation": "third"}
 draw.show(draw.training_accuracy(shown, colours=colours))
 
 # %% [markdown]
-# Pre-activation learns sooner, and its runs differ less. (We trained it for the first 30 steps only.) The paper
+# Pre-activation learns sooner. (We trained it for the first 30 steps only.) The paper
 # found the same at 1,001 layers: with the ReLU after the addition, training is slow to begin.
 #
 # ## 6. Take a block away
