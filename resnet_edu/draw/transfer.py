@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from resnet_edu.draw import style
 from resnet_edu.draw.style import COLOURS, axes
@@ -50,6 +50,7 @@ def accuracy_along(
     ax.set_xticks(range(len(places)), [str(place) for place in places])
     ax.set_xlabel(xlabel)
     ax.set_ylim(low, 1.0 + 0.03 * (1 - low))
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))  # no half percents
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.grid(axis="y", color="#E3E7EA")
     style.title(ax, "Accuracy on unseen images")

@@ -21,11 +21,11 @@ class Trainer(Shown):
 
     thread_name = "training"
     _running: ClassVar[Trainer | None] = None
+    _thread: threading.Thread | None = None
 
     def __init__(self, controls: widgets.Widget, width: int) -> None:
         _stop_running()
         self.ended = threading.Event()
-        self._thread: threading.Thread | None = None
         self._start = widgets.Button(description="Start", button_style="primary", icon="play")
         self._stop = widgets.Button(description="Stop", icon="stop", disabled=True)
         self._start.on_click(lambda _: self.start())
@@ -61,9 +61,10 @@ class Trainer(Shown):
 
     def stop(self) -> None:
         """End the training after what is at hand. Nothing happens where none runs."""
-        self.ended.set()
-        self.wait()
-        self._stop.disabled = True
+        if self._thread is not None:
+            self.ended.set()
+            self.wait()
+            self._stop.disabled = True
         if Trainer._running is self:
             Trainer._running = None
 
