@@ -16,22 +16,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"
 from lab import Notebook, chromium, serve
 
 CODE = """
-from resnet_edu import data, widgets
+from resnet_edu import data, weights, widgets
 
 inputs, targets = data.digits()[:4]  # as in lesson 02
 flow = widgets.GradientFlowExplorer(inputs, targets)
 convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": inputs[0]})
 architecture = widgets.ArchitectureExplorer()
+
+glyphs = data.glyphs("validation", 509).tensors[0]  # as in lesson 06
+sheet = glyphs[:9].view(3, 3, 3, 64, 64).permute(2, 0, 3, 1, 4).reshape(3, 192, 192)
+features = widgets.FeatureExplorer(weights.bundled(), dict(enumerate(glyphs[:6])), glyphs[9:])
+attention = widgets.AttentionExplorer(weights.bundled(), {"sheet": sheet}, data.GLYPHS)
 """
+EXPLORERS = ("flow", "convolution", "architecture", "features", "attention")
 METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
 INGREDIENTS = (("Shortcut", 2), ("Normalisation", 2), ("Initialisation", 3), ("Activation", 3))
 STRIDES_TO_AND_FRO = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft") * 10
 
 
 def key_to_picture() -> dict[str, list[float]]:
-    """Seconds of each key press, for three explorers, by what was done."""
+    """Seconds of each key press, for five explorers, by what was done."""
     with tempfile.TemporaryDirectory() as folder:
-        cells = map(new_code_cell, (CODE, "flow", "convolution", "architecture"))
+        cells = map(new_code_cell, (CODE, *EXPLORERS))
         notebook = new_notebook(cells=list(cells), metadata=METADATA)
         nbformat.write(notebook, Path(folder, "explorers.ipynb"))
         with serve(Path(folder)) as server, chromium() as browser:
@@ -43,6 +49,14 @@ def key_to_picture() -> dict[str, list[float]]:
                 "convolution, stride": _times(page, 2, "Stride", STRIDES_TO_AND_FRO),
                 "architecture, image size": _every_image_size(page),
                 "architecture, any place of any network": _walk_through_all_networks(page),
+                "features, channel": _times(page, 4, "Channel", ("ArrowRight",) * 40),
+                "features, layer": _times(
+                    page, 4, "Layer", ("ArrowRight",) * 15 + ("ArrowLeft",) * 15
+                ),
+                "attention, a class that was not measured": _times(
+                    page, 5, "Class", ("ArrowDown",) * 40
+                ),
+                "attention, layer": _times(page, 5, "Layer", ("ArrowLeft", "ArrowRight") * 15),
             }
 
 

@@ -24,7 +24,7 @@ def grad_cam(model: nn.Module, layer: str, image: Tensor, class_index: int) -> T
     Raises ValueError for another name, shape or class.
 
     On a network that ends, as ResNets do, with an average over places and a linear layer, and for its last
-    maps, this is the older class activation map without its negative part (appendix A of the paper).
+    maps, this is the older class activation map (Zhou et al. 2016) without its negative part.
     """
     if image.dim() != 3:
         raise ValueError(f"grad_cam takes one image (C, H, W), not {tuple(image.shape)}.")

@@ -1,6 +1,6 @@
 """The loss around the weights of a trained network, on a plane through them.
 
-Source: Li et al., "Visualizing the Loss Landscape of Neural Nets" (2018), section 4.
+Source: Li et al., "Visualizing the Loss Landscape of Neural Nets" (2018).
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ class FeatureExplorer(Explorer):
         png = self._drawing.update(self._images[name], feature, record, channel, self._others)
         reading = (
             f"{'The stem' if layer == 'relu' else layer} has {len(maps)} channels of "
-            f"{feature.shape[0]} x {feature.shape[1]} numbers. Channel {channel} is above zero at "
-            f"{(feature > 0).mean():.0%} of the places of this image. A ring shows where it answers."
+            f"{feature.shape[0]} x {feature.shape[1]} numbers. In this image, channel {channel} is above "
+            f"zero at {(feature > 0).mean():.0%} of the places. The rings show where the others excite it."
         )
         said = " ".join(ax.get_label() for ax in self._drawing.axes)
         return View(png, f"<b>{html.escape(reading)}</b>", f"{name}, {layer}. {said} {reading}")
