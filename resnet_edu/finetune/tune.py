@@ -26,6 +26,8 @@ from resnet_edu.training import History, Recipe
 
 MODEL, REPORT = "model.safetensors", "report.html"
 PLAN, CHECKPOINT, BEST = "run.json", "checkpoint.safetensors", "best.safetensors"
+HEAD_ONLY, TUNED = (64, 40, 400), (16, 10, 100)
+"""Photos in a batch, passes over all photos, and steps that are taken where these are fewer."""
 VALIDATIONS = 20
 CONVOLUTION_RATE = 0.01
 SAMPLE = 100
@@ -223,8 +225,8 @@ def _recipe(rest: nn.Module, train: Features) -> Recipe:
         )
     head_rate = float(f"{1 / size:.1e}")
     tuned = {stage_of(name) for name, _ in rest.named_parameters()} - {"fc"}
-    batch_size = min(16 if tuned else 64, len(train.photos))
-    passes, fewest_steps = (10, 100) if tuned else (40, 400)
+    most, passes, fewest_steps = TUNED if tuned else HEAD_ONLY
+    batch_size = min(most, len(train.photos))
     return Recipe(
         steps=max(fewest_steps, passes * (len(train.photos) // batch_size)),
         batch_size=batch_size,
