@@ -229,6 +229,9 @@ class ConvBlock(nn.Module):
 # %%
 checks.conv_block(ConvBlock)
 
+# %%
+checks.summary(1)
+
 # %% [markdown]
 # ## What comes next
 #

@@ -160,6 +160,9 @@ def gradient_norms(model: nn.Module, inputs: Tensor, targets: Tensor) -> dict[st
 # %%
 checks.gradient_norms(gradient_norms)
 
+# %%
+checks.summary(2)
+
 # %% [markdown]
 # ## What comes next
 #

@@ -212,6 +212,9 @@ def deepen_by_identity(model: nn.Module, extra_blocks: int) -> nn.Module:
 # %%
 checks.deepen_by_identity(deepen_by_identity)
 
+# %%
+checks.summary(3)
+
 # %% [markdown]
 # ## What comes next
 #

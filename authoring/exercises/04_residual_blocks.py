@@ -234,6 +234,9 @@ class PreActivationBlock(nn.Module):
 # %%
 checks.pre_activation_block(PreActivationBlock)
 
+# %%
+checks.summary(4)
+
 # %% [markdown]
 # ## What comes next
 #

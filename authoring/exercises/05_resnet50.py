@@ -275,6 +275,9 @@ def load_by_name(model: nn.Module, state_dict: dict[str, Tensor]) -> tuple[list[
 # %%
 checks.load_by_name(load_by_name)
 
+# %%
+checks.summary(5)
+
 # %% [markdown]
 # ## What comes next
 #

@@ -136,6 +136,9 @@ def fold_bias(conv_bias: Tensor, bn: nn.BatchNorm2d) -> None:
 # %%
 checks.fold_bias(fold_bias)
 
+# %%
+checks.summary(10)
+
 # %% [markdown]
 # ## What comes next
 #

@@ -4,6 +4,7 @@ A check looks at what an answer does, never at how it is written: it compares wi
 the two differ, with versions that make a known mistake. It never raises, whatever the answer does.
 """
 
+from resnet_edu.checks.overview import progress, summary
 from resnet_edu.checks.sheet01 import (
     batch_norm,
     conv_block,
@@ -27,6 +28,14 @@ from resnet_edu.checks.sheet05 import (
     make_stage,
     resnet50,
 )
+from resnet_edu.checks.sheet06 import block_importance, capture, grad_cam
+from resnet_edu.checks.sheet07 import (
+    freeze,
+    linear_probe,
+    parameter_groups,
+    replace_head,
+    train_mode,
+)
 from resnet_edu.checks.sheet10 import explain_difference, fold_bias, keras_kernel_to_torch
 from resnet_edu.checks.verdict import CheckNotPassed, Verdict
 
@@ -36,7 +45,9 @@ __all__ = [
     "accuracy",
     "basic_block",
     "batch_norm",
+    "block_importance",
     "bottleneck",
+    "capture",
     "conv_block",
     "conv_output_size",
     "conv_parameters",
@@ -44,17 +55,25 @@ __all__ = [
     "deepen_by_identity",
     "explain_difference",
     "fold_bias",
+    "freeze",
+    "grad_cam",
     "gradient_norms",
     "he_init_",
     "identity_shortcut",
     "keras_kernel_to_torch",
+    "linear_probe",
     "load_by_name",
     "make_stage",
+    "parameter_groups",
     "plain_block",
     "plain_network",
     "pre_activation_block",
+    "progress",
     "receptive_field",
+    "replace_head",
     "resnet50",
+    "summary",
+    "train_mode",
     "train_step",
     "without_block",
     "zero_init_residual_",

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from html import escape
 
+from resnet_edu.checks import course
+
 NOT_ATTEMPTED = "not-attempted"
 TOO_SLOW = "too-slow"
 
@@ -44,8 +46,11 @@ class Verdict:
         return "○ Not attempted yet" if self.mistake == NOT_ATTEMPTED else "✗ Not yet"
 
     def __repr__(self) -> str:
-        lines = [f"{self.status}: {self.task}", self.message]
+        number, _link, section = self._place
+        lines = [f"{self.status}: {number} {self.task}".replace("  ", " "), self.message]
         lines += [f"  {label}: {text}" for label, text in self.evidence]
+        if section and not self.passed:
+            lines.append(f"  Where the lesson shows it: {section}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -59,10 +64,21 @@ class Verdict:
             for label, text in self.evidence
         )
         message = re.sub("`(.+?)`", r"<code>\1</code>", escape(self.message))
+        number, link, section = self._place
+        where = f'Where the lesson shows it: <a href="{escape(link)}">{escape(section)}</a>'
         return (
             f'<div style="{PANEL.format(colour=colour)}">'
-            f"<div><strong>{self.status}</strong>: <code>{escape(self.task)}</code></div>"
+            f"<div><strong>{self.status}</strong>: {number} <code>{escape(self.task)}</code></div>"
             f'<div style="margin: 0.3em 0;">{message}</div>'
             + (f'<table style="margin: 0;">{rows}</table>' if rows else "")
+            + (f'<div style="margin: 0.3em 0;">{where}</div>' if link and not self.passed else "")
             + "</div>"
         )
+
+    @property
+    def _place(self) -> tuple[str, str, str]:
+        """The task's number, and the link to its section of the lesson with what to call it."""
+        if (found := course.find(self.task)) is None:
+            return "", "", ""
+        sheet, task = found
+        return task.number, sheet.link(task), f"lesson {sheet.number}, {task.section}"

@@ -1,0 +1,87 @@
+"""What was passed and what comes next: of one sheet, and of the whole course."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from resnet_edu.checks import remembered
+from resnet_edu.checks.course import SHEETS, Sheet
+from resnet_edu.checks.verdict import CELL, LABEL, PANEL
+
+
+@dataclass(frozen=True, repr=False)
+class Progress:
+    """Some sheets of the course with the numbers of the tasks that were passed.
+
+    `trouble` says what is wrong with the file that remembers them, and is empty where all is well.
+    """
+
+    sheets: tuple[Sheet, ...]
+    passed: frozenset[str]
+    trouble: str = ""
+
+    def count(self, sheet: Sheet) -> int:
+        """How many tasks of `sheet` were passed."""
+        return sum(task.number in self.passed for task in sheet.tasks)
+
+    @property
+    def next(self) -> str:
+        """What to do next, in a sentence."""
+        for sheet in self.sheets:
+            for task in sheet.tasks:
+                if task.number not in self.passed:
+                    return (
+                        f"Next: task {task.number}, {task.name}, in exercises/{sheet.file}.ipynb."
+                    )
+        later = [sheet for sheet in SHEETS if sheet.number > self.sheets[-1].number]
+        if not later:
+            return "All done."
+        return f"All done. Next: lesson {later[0].number}, {later[0].title}."
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{_marks(self, sheet):5}  {self.count(sheet)} of {len(sheet.tasks)}  "
+            f"{sheet.number} {sheet.title}"
+            for sheet in self.sheets
+        ]
+        return "\n".join([*lines, self.next, *filter(None, [self.trouble])])
+
+    def _repr_html_(self) -> str:
+        done = all(self.count(sheet) == len(sheet.tasks) for sheet in self.sheets)
+        rows = "".join(
+            f'<tr style="background: none;"><th scope="row" style="{LABEL}">{sheet.number} '
+            f'{escape(sheet.title)}</th><td style="{CELL}">{self.count(sheet)} of {len(sheet.tasks)}</td>'
+            f'<td style="{CELL}" aria-hidden="true">{_marks(self, sheet)}</td></tr>'
+            for sheet in self.sheets
+        )
+        return (
+            f'<div style="{PANEL.format(colour="#2e9e5b" if done else "#8a8a8a")}">'
+            f'<table style="margin: 0;">{rows}</table>'
+            f'<div style="margin: 0.3em 0;">{escape(self.next)}</div>'
+            + (f"<div>{escape(self.trouble)}</div>" if self.trouble else "")
+            + "</div>"
+        )
+
+
+def progress() -> Progress:
+    """What was passed of the whole course, and what is next."""
+    passed, trouble = remembered.passed()
+    return Progress(SHEETS, passed, trouble or "")
+
+
+def summary(number: int) -> Progress:
+    """What was passed of one sheet: `summary(3)` for sheet 03.
+
+    Raises ValueError for a number that no sheet has.
+    """
+    sheets = tuple(sheet for sheet in SHEETS if int(sheet.number) == number)
+    if not sheets:
+        known = ", ".join(str(int(sheet.number)) for sheet in SHEETS)
+        raise ValueError(f"There is no sheet {number!r}; the sheets are {known}.")
+    passed, trouble = remembered.passed()
+    return Progress(sheets, passed, trouble or "")
+
+
+def _marks(progress: Progress, sheet: Sheet) -> str:
+    return "".join("●" if task.number in progress.passed else "○" for task in sheet.tasks)

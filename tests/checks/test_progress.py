@@ -1,0 +1,163 @@
+"""What the course remembers: which tasks were passed, whatever happens to the file."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from resnet_edu import checks
+from resnet_edu.checks import course, remembered
+from resnet_edu.checks.check import Check
+
+AUTHORING = Path(__file__).parents[2] / "authoring"
+TASKS = [(sheet, task) for sheet in course.SHEETS for task in sheet.tasks]
+
+
+@pytest.fixture
+def exercises(tmp_path, monkeypatch):
+    """The folder `exercises` of a course, as working directory of a kernel that has just begun."""
+    for name in ("exercises", "lessons", "solutions"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(remembered, "_here", set())
+    monkeypatch.chdir(tmp_path / "exercises")
+    return tmp_path / "exercises"
+
+
+def new_kernel(monkeypatch):
+    monkeypatch.setattr(remembered, "_here", set())
+
+
+def right_answer(name):
+    """`conv_output_size` is the shortest right answer of the course."""
+    assert name == "conv_output_size"
+    return lambda size, kernel_size, stride=1, padding=0: (
+        (size + 2 * padding - kernel_size) // stride + 1
+    )
+
+
+def test_every_check_is_in_the_course_and_every_task_has_a_check():
+    names = {value.name for value in vars(checks).values() if isinstance(value, Check)}
+    assert sorted(task.name for _, task in TASKS) == sorted(names)
+
+
+@pytest.mark.parametrize(("sheet", "task"), TASKS, ids=lambda x: getattr(x, "number", ""))
+def test_a_task_stands_in_its_sheet_and_its_section_in_the_lesson(sheet, task):
+    exercise = (AUTHORING / "exercises" / f"{sheet.file}.py").read_text("utf-8")
+    assert f"# ## {task.number} " in exercise
+    numbered = exercise[exercise.index(f"# ## {task.number} ") :]
+    assert re.search(r"^checks\.\w+\((\w+)\)$", numbered, re.MULTILINE)[1] == task.name
+    cells = jupytext.read(AUTHORING / "lessons" / f"{sheet.file}.py").cells
+    headings = [line for cell in cells for line in cell.source.splitlines()]
+    assert f"## {task.section}" in headings
+
+
+def test_a_passed_task_is_remembered_by_the_next_kernel(exercises, monkeypatch):
+    assert checks.conv_output_size(right_answer("conv_output_size")).evidence == ()
+    new_kernel(monkeypatch)
+    progress = checks.progress()
+    assert progress.passed == {"1.1"}
+    assert progress.next == (
+        "Next: task 1.2, conv_parameters, in exercises/01_convolution_blocks.ipynb."
+    )
+    assert "●○○○○  1 of 5  01 Convolution blocks" in repr(progress)
+    assert "1 of 5" in progress._repr_html_()
+    monkeypatch.chdir(exercises.parent / "lessons")  # where lesson 00 asks
+    assert checks.progress().passed == {"1.1"}
+
+
+def test_a_wrong_answer_and_a_solution_are_not_remembered(exercises, monkeypatch):
+    checks.conv_output_size(lambda size, *_, **__: size)
+    monkeypatch.chdir(exercises.parent / "solutions")
+    checks.conv_output_size(right_answer("conv_output_size"))
+    assert checks.summary(1).passed == {"1.1"}  # in this kernel it was
+    new_kernel(monkeypatch)
+    assert checks.progress().passed == frozenset()
+    assert list(exercises.parent.glob("progress*")) == []
+
+
+def test_outside_the_course_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert checks.conv_output_size(right_answer("conv_output_size")).passed
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all" * 9, b"SQLite format 3\0" + b"x" * 900]
+)
+def test_a_damaged_file_is_set_aside_and_told(exercises, monkeypatch, content):
+    file = exercises.parent / remembered.FILE
+    file.write_bytes(content)
+    verdict = checks.conv_output_size(right_answer("conv_output_size"))
+    assert verdict.passed
+    assert "progress.damaged.db" in dict(verdict.evidence)["Progress"]
+    assert (exercises.parent / "progress.damaged.db").read_bytes() == content
+    new_kernel(monkeypatch)
+    assert checks.progress().passed == {"1.1"}
+
+    file.write_bytes(content)  # a second time: the first one is not lost
+    checks.conv_output_size(right_answer("conv_output_size"))
+    assert (exercises.parent / "progress.damaged1.db").exists()
+    assert (exercises.parent / "progress.damaged.db").read_bytes() == content
+
+
+def test_a_foreign_database_is_set_aside(exercises):
+    with sqlite3.connect(exercises.parent / remembered.FILE) as db:
+        db.execute("CREATE TABLE passed (a INTEGER, b INTEGER)")
+    assert "progress.damaged.db" in checks.progress().trouble
+    assert checks.progress().trouble == ""  # a new one was begun
+    assert checks.conv_output_size(right_answer("conv_output_size")).passed
+    assert checks.progress().passed == {"1.1"}
+
+
+def test_a_file_that_cannot_be_written_stops_nothing(exercises):
+    (exercises.parent / remembered.FILE).mkdir()
+    verdict = checks.conv_output_size(right_answer("conv_output_size"))
+    assert verdict.passed
+    assert "cannot be used" in dict(verdict.evidence)["Progress"]
+    assert "cannot be used" in checks.progress().trouble
+
+
+@pytest.mark.usefixtures("exercises")
+def test_notebooks_that_write_at_once_lose_nothing(monkeypatch):
+    write = (
+        "import sys\nfrom resnet_edu.checks import remembered\n"
+        "for i in range(40):\n"
+        "    trouble = remembered.note_passed(f'{sys.argv[1]}.{i}')\n"
+        "    assert trouble is None, trouble"
+    )
+    several = [subprocess.Popen([sys.executable, "-c", write, str(n)]) for n in range(3)]
+    assert [process.wait() for process in several] == [0, 0, 0]
+    new_kernel(monkeypatch)
+    assert len(remembered.passed()[0]) == 120
+
+
+@pytest.mark.usefixtures("exercises")
+def test_a_summary_says_what_comes_next(monkeypatch):
+    assert checks.summary(3).next.startswith("Next: task 3.1, train_step")
+    monkeypatch.setattr(remembered, "_here", {"3.1", "3.2", "3.3", "3.4"})
+    assert (
+        checks.summary(3).next
+        == "All done. Next: lesson 04, Residual blocks and identity mappings."
+    )
+    assert "4 of 4" in checks.summary(3)._repr_html_()
+    monkeypatch.setattr(remembered, "_here", {task.number for _, task in TASKS})
+    assert checks.progress().next == "All done."
+    with pytest.raises(ValueError, match="no sheet 11; the sheets are 1, 2"):
+        checks.summary(11)
+
+
+@pytest.mark.usefixtures("exercises")
+def test_a_verdict_leads_to_the_lesson():
+    verdict = checks.conv_output_size(lambda size, *_, **__: size)
+    link = "../lessons/01_convolution_blocks.ipynb#2.-Size:-stride-and-padding"
+    assert f'href="{link}"' in verdict._repr_html_()
+    assert "lesson 01, 2. Size: stride and padding" in repr(verdict)
+    assert (
+        "../lessons" not in checks.conv_output_size(right_answer("conv_output_size"))._repr_html_()
+    )
