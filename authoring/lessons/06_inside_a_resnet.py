@@ -323,7 +323,7 @@ guess = lesion_guess.values
 draw.show(draw.by_block(percents, units=units, colours=looks, predicted=guess))
 
 # %% [markdown]
-# Take a block out of the plain network, whichever, and most of what it knew is gone. The ResNet loses a tenth without the block
+# Take a block out of the plain network, whichever, and most of what it knew is gone. The ResNet loses a good tenth without the block
 # that it misses most, and without those of its last two stages **next to nothing**. So are these idle? Take out several
 # at once:
 
@@ -345,9 +345,9 @@ assert together < 0.35
 assert last_two > 0.95
 
 # %% [markdown]
-# Each of the five blocks of `layer3` can be spared, but not all five: then two letters of three are lost, or more. They do
-# one thing in many small steps, and the others make up for the one that is missing (Veit et al. 2016, section
-# 4.2). The two of `layer4` can both go. For this task, and this number of letters, they *are* nearly idle.
+# Each of the five blocks of `layer3` can be spared, but not all five: then two letters of three are lost, or more. It looks
+# as if they did one thing in many small steps, where the others make up for a missing one (Veit et al. 2016, section
+# 4.2). The two of `layer4` can both go. For this task they *are* nearly idle.
 #
 # ## 5. Small steps
 #
@@ -403,9 +403,9 @@ draw.show(draw.by_block(panels, units=units, colours=dict.fromkeys(panels, "resi
 # %% [markdown]
 # No block builds its output anew. Each adds a change that is smaller than what came in: a third or a little more in the first
 # two stages, a quarter in `layer3`, less than a tenth in `layer4`. And the late changes point down the slope: not far down (a
-# cosine of 0.03 to 0.08), but in these spaces of thousands of dimensions noise gives 0.00. The early ones hardly do.
+# cosine of 0.02 to 0.08), but in these spaces of thousands of dimensions noise gives 0.00. The early ones hardly do.
 # So early blocks make something new of the image, and late ones **refine** an answer. Greff et al. (2017) and Jastrzebski
-# et al. (2018, section 4) found this in large ResNets, and here it shows too. It fits section 4: a small refinement can be
+# et al. (2018) found this in large ResNets, and here it shows too. It fits section 4: a small refinement can be
 # spared, an early step less so.
 #
 # ## 6. How the classes come apart
@@ -496,6 +496,7 @@ away = {name: surface.at_distance(0.4) for name, surface in surfaces.items()}
 assert max(middle["plain-20"], middle["ResNet-56"]) < 0.5 < 1.4 < middle["plain-56"]
 assert away["ResNet-56"] < away["plain-20"]
 assert away["plain-56"] > 1.9
+assert surfaces["plain-56"].losses.min() > 1.4
 assert surfaces["plain-56"].losses.max() < 4 < surfaces["ResNet-56"].losses.max()
 draw.show(draw.loss_surfaces(surfaces))
 
@@ -503,7 +504,7 @@ draw.show(draw.loss_surfaces(surfaces))
 # Dark is low; the dashed line is where guessing is as good (ln 10 = 2.3). Plain-20 and ResNet-56 lie in a round bowl, and
 # that of ResNet-56 is the **wider** one, with nearly three times the layers: 0.4 away, its loss is still lower. Plain-56
 # lies on a **plateau**: whichever way we go, the loss stays that of guessing. That fits the noise in its gradient
-# (lesson 04, section 8): no direction leads down for long.
+# (lesson 04, section 8): none of the directions leads down for long.
 #
 # The paper's famous picture shows more: a plain-56 in a jagged land of peaks. **Here that does not show.** Theirs was
 # trained for 300 passes and had come down; ours has not left the plateau in 60 steps. And a map of two directions
@@ -512,7 +513,7 @@ draw.show(draw.loss_surfaces(surfaces))
 # ## 8. ImageNet weights and a photo
 #
 # The same with the weights that others trained on 1.28 million photos, a download of 98 MB, once. The lesson works without.
-# If you have a network connection, set `DOWNLOAD = True` and run this cell and the next one.
+# If you have a network connection, set `DOWNLOAD = True` below, then run that cell and all after it.
 
 # %% tags=["nbval-ignore-output"]
 DOWNLOAD = False  # True: fetch the weights, 98 MB, once
@@ -563,13 +564,13 @@ else:
 # | first kernels are edges | bright and dark cancel in most | Zeiler and Fergus 2014, figure 2 |
 # | ... and colours | **no**: over 85% grey, for colour says nothing here | coloured, on photos |
 # | late channels stand for one class | **half**: about 4 of 8 images show one letter | |
-# | Grad-CAM is CAM at the last maps | equal | Selvaraju et al. 2017, appendix |
+# | Grad-CAM is CAM at the last maps | equal | Selvaraju et al. 2017 |
 # | Grad-CAM finds the evidence | over 90% at `layer4`, like chance at the stem | Zhang et al. 2016: pointing game |
 # | its maps come from training | random weights: near chance | Adebayo et al. 2018 |
 # | a ResNet survives the loss of a block | over 75% right whichever, over 95% for late ones | Veit et al. 2016, section 4.1 |
 # | ... and of many | **not** of all five of `layer3` | Veit et al. 2016, section 4.2 |
 # | late blocks refine | small changes, that point down the loss | Greff et al. 2017; Jastrzebski et al. 2018 |
-# | shortcuts make the land smooth | a wider bowl for ResNet-56, a plateau for plain-56 | Li et al. 2018, section 5 |
+# | shortcuts make the land smooth | a wider bowl for ResNet-56, a plateau for plain-56 | Li et al. 2018, figure 1 |
 # | plain-56 is jagged | **not seen**, after a training this short | Li et al. 2018, figure 1 |
 #
 # Zeiler and Fergus 2014: "Visualizing and Understanding Convolutional Networks". Selvaraju et al. 2017: "Grad-CAM".
@@ -596,7 +597,7 @@ widgets.Question(
 widgets.Question(
     "Why is Grad-CAM at the first stage of little use?",
     {
-        "The maps are too small.": "They are the largest of all: 16x16 for a letter.",
+        "The maps are too small.": "They are large: 16x16 for one letter.",
         "Its channels know edges, not letters.": "An edge speaks for many classes, and there are edges everywhere.",
         "The gradient has vanished there.": "The shortcuts carry it. And only its direction matters here.",
     },
