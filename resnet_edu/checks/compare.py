@@ -64,12 +64,18 @@ def same_everywhere(seen: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 def first_difference(seen: dict[str, Any], wanted: dict[str, Any]) -> Evidence:
     """The first thing that differs from what is wanted, as labels and texts. Empty where nothing does."""
+    label = first_other_label(seen, wanted)
+    return () if label is None else _difference(label, seen[label], wanted[label])
+
+
+def first_other_label(seen: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    """The label of the first thing that differs. None where nothing does, or an error came before."""
     for label, want in wanted.items():
         if label not in seen:
-            break  # an error came before
+            return None
         if not same(seen[label], want):
-            return _difference(label, seen[label], want)
-    return ()
+            return label
+    return None
 
 
 def _close(got: Tensor, want: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, see_float, wrong_type
 from resnet_edu.checks.found import Found, randomised
-from resnet_edu.checks.guard import Wrong
+from resnet_edu.checks.guard import Wrong, explain
 from resnet_edu.measure.as_found import in_mode
 from resnet_edu.networks import ResNet, cifar_resnet
 
@@ -76,7 +76,8 @@ def _in_mode(mode: bool | None, after: bool | None) -> Answer:
             stage[place] = nn.Identity()
             found[name] = whole - _accuracy(model, batches)
             stage[place] = block
-        model.train(before if after is None else after)
+        if after is not None or mode is not None:
+            model.train(before if after is None else after)
         return found
 
     return block_importance
@@ -159,16 +160,32 @@ def _observe(answer: Answer, case: tuple[str, int, str], see: See) -> None:
     found = Found(model)
     try:
         result = answer(model, [(x.clone(), y.clone()) for x, y in batches])
-    except Exception:
+    except Exception as error:
         if "error" not in state:
-            raise
+            raise _about_shapes(error) from error
     if "error" in state:
         found.see_left(see, AFTER_ERROR)
         return
     values = _entries(result, model)
-    for name, value in values.items():
-        see_float(f"accuracy lost without {name}", value, see)
+    _see_values(values, see)
     found.see_left(see)
+
+
+def _see_values(values: dict[str, Any], see: See) -> None:
+    """Note all of them at once: one of them may be right by chance."""
+    read: dict[str, Any] = {}
+    for name, value in values.items():
+        see_float(f"the number of {name}", value, read.__setitem__)
+        see(f"type of the number of {name}", read[f"type of the number of {name}"])
+    numbers = [read.get(f"the number of {name}", 0.0) for name in values]
+    see(f"accuracy lost without {', '.join(values)}", torch.tensor(numbers))
+
+
+def _about_shapes(error: Exception) -> Exception:
+    text = str(error)
+    if not any(part in text for part in ("Given groups", "size of tensor", "shapes cannot be")):
+        return error
+    return Wrong(EVERY_BLOCK.name, EVERY_BLOCK.message, explain(error).evidence)
 
 
 @lru_cache
@@ -205,14 +222,17 @@ def _entries(found: Any, model: nn.Module) -> dict[str, Any]:
     """What was returned, by name. Raises Wrong where names are missing, or too many."""
     if not issubclass(type(found), dict):
         raise wrong_type(found, "a dict")
-    entries = {k if type(k) is str else type(k).__name__: v for k, v in dict.items(found)}
+    entries = {
+        key if type(key) is str else f"{type(key).__name__} {place}": value
+        for place, (key, value) in enumerate(dict.items(found))
+    }
     wanted = [name for name, *_ in _removable(model)]
     blocks = [name for name, *_ in _blocks(model)]
     missing = [name for name in wanted if name not in entries]
     rows = (("Expected names", ", ".join(wanted)), ("Got", ", ".join(entries) or "no names"))
     if not missing and len(entries) == len(wanted):
         return {name: entries[name] for name in wanted}
-    if not entries:
+    if not entries and not all(name.endswith(".0") for name in wanted):
         raise Wrong(
             "no-blocks-found",
             "Your dictionary is empty: you found no block. They stand in the stages `layer1`, "
@@ -235,17 +255,17 @@ def _entries(found: Any, model: nn.Module) -> dict[str, Any]:
         )
     if set(entries) & set(wanted) and set(entries) <= set(blocks):
         raise Wrong("blocks-missing", "Blocks that keep the shape are missing.", rows)
+    if set(entries) <= {name.partition(".")[0] for name in blocks}:
+        raise Wrong(
+            "stages-instead-of-blocks",
+            "You take out whole stages. A stage is a row of blocks: take out one block at a time.",
+            rows,
+        )
     if len(entries) == len(wanted):
         raise Wrong(
             "other-names",
             "There is an entry for each block, but not under its name in the model. "
             "`named_modules` gives names like `layer1.1`.",
-            rows,
-        )
-    if all(name.count(".") == 0 and name.startswith("layer") for name in entries):
-        raise Wrong(
-            "stages-instead-of-blocks",
-            "You take out whole stages. A stage is a row of blocks: take out one block at a time.",
             rows,
         )
     raise Wrong(
@@ -256,6 +276,12 @@ def _entries(found: Any, model: nn.Module) -> dict[str, Any]:
     )
 
 
+EVERY_BLOCK = Mistake(
+    "every-block",
+    "You take out blocks that change the shape of their input. The next block cannot work "
+    "with what it then gets.",
+    [_every_block],
+)
 block_importance = Check(
     signature="block_importance(model, batches)",
     reference=_block_importance,
@@ -263,7 +289,6 @@ block_importance = Check(
     cases={
         f"a {kind} {state}, batches of {' and '.join(map(str, SIZES))} images": (kind, size, state)
         for kind, size, state in (
-            ("CifarResNet", 8, "in evaluation mode"),
             (
                 "ResNet of BasicBlock",
                 32,
@@ -370,22 +395,7 @@ block_importance = Check(
             "the statistics of each batch, and changes its own: measure in evaluation mode.",
             [_in_mode(None, None)],
         ),
-        Mistake(
-            "left-in-eval-mode",
-            "The numbers are right, but a model that came in train mode is left in evaluation mode.",
-            [_in_mode(False, False)],
-        ),
-        Mistake(
-            "left-in-train-mode",
-            "The numbers are right, but a model that came in evaluation mode is left in train mode.",
-            [_in_mode(False, True)],
-        ),
-        Mistake(
-            "every-block",
-            "You take out blocks that change the shape of their input. The next block cannot work "
-            "with what it then gets.",
-            [_every_block],
-        ),
+        EVERY_BLOCK,
     ),
     places=(
         Place(
@@ -412,6 +422,13 @@ block_importance = Check(
             "The numbers are right, but hooks of yours are still in the model.",
         ),
         Place(
+            "modes of its modules",
+            "one-mode-for-all",
+            "The numbers are right, but a module is left in another mode than it had. Here a "
+            "frozen batch norm was in evaluation mode, in a model in train mode: each module has "
+            "a mode of its own.",
+        ),
+        Place(
             "modules",
             "not-put-back",
             "The numbers are right, but the model is not as it was found: put each block itself "
@@ -421,13 +438,6 @@ block_importance = Check(
             "mode of the model",
             "mode-changed",
             "The numbers are right, but the model is left in another mode than it came in.",
-        ),
-        Place(
-            "modes of its modules",
-            "one-mode-for-all",
-            "The numbers are right, but a module is left in another mode than it had. Here a "
-            "frozen batch norm was in evaluation mode, in a model in train mode: each module has "
-            "a mode of its own.",
         ),
         Place(
             "statistics",

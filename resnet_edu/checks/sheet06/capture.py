@@ -162,7 +162,10 @@ def _entries(found: Any, names: Sequence[str]) -> dict[str, Any]:
     """What was returned, by name. Raises Wrong where names are missing, or too many."""
     if not issubclass(type(found), dict):
         raise wrong_type(found, "a dict of tensors")
-    entries = {k if type(k) is str else type(k).__name__: v for k, v in dict.items(found)}
+    entries = {
+        key if type(key) is str else f"{type(key).__name__} {place}": value
+        for place, (key, value) in enumerate(dict.items(found))
+    }
     missing = [name for name in names if name not in entries]
     rows = (("Expected names", ", ".join(names)), ("Got", ", ".join(entries) or "no names"))
     if not missing and len(entries) == len(names):
@@ -306,6 +309,11 @@ capture = Check(
             "hooks-not-as-before",
             "The model does not have the hooks that it had before. Remove yours, and only those: "
             "`register_forward_hook` returns a handle that can do it.",
+        ),
+        Place(
+            "modes of its modules",
+            "mode-changed",
+            "The model came in evaluation mode, and a module in it is left in train mode.",
         ),
         Place(
             "modules",

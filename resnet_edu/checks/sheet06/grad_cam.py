@@ -247,8 +247,8 @@ grad_cam = Check(
             index,
         )
         for layer, (h, w), index, what in (
-            ("layer1", (24, 32), 1, "class_index=1"),
-            ("layer2.0.conv2", (48, 32), 4, "class_index=4"),
+            ("layer1", (24, 32), 4, "class_index=4"),
+            ("layer2.0.conv2", (48, 32), 1, "class_index=1"),
             ("layer2", (34, 44), 2, "class_index=2, for which everything speaks"),
             ("layer2", (40, 56), 3, "class_index=3, for which nothing speaks"),
         )

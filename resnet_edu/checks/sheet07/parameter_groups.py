@@ -97,15 +97,15 @@ def _observe(answer: Answer, frozen: tuple[str, ...], see: See) -> None:
     except (RuntimeError, TypeError) as error:
         raise _compared_by_value(error) from error
     rates = _rates(groups)
+    known = {id(p) for p in parameters.values()}
+    strangers = [key for key in rates if key not in known]
+    see("tensors that are no parameters of the model", len(strangers))
     for kind, wanted in (("that can be trained", True), ("that are frozen", False)):
         names = [name for name, on in before.items() if on == wanted]
         for part in PARTS:
             inside = [name for name in names if stage_of(name) == part]
             if inside:
                 see(f"parameters {kind} in {part}", _told(inside, parameters, rates))
-    known = {id(p) for p in parameters.values()}
-    strangers = [key for key in rates if key not in known]
-    see("tensors that are no parameters of the model", len(strangers))
     now = {name: p.requires_grad for name, p in model.named_parameters()}
     see("what is frozen, afterwards", "as before" if now == before else "something else")
 

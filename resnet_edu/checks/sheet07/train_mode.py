@@ -125,8 +125,16 @@ def _observe(answer: Answer, up_to: str, see: See) -> None:
     model = _network(up_to)
     kept = {name: p.requires_grad for name, p in model.named_parameters()}
     before = {key: value.clone() for key, value in model.state_dict().items()}
+    norms = _norms(model)
     with _pytorch_kept(model):
         answer(model)
+        if {id(m) for m in norms} - {id(m) for m in model.modules()}:
+            raise Wrong(
+                "modules-replaced",
+                "Batch norms of the model are gone, and something else is in their place. Keep the modules "
+                "that are there, and change how they behave.",
+                (("Looked at", "the batch norms of the model"), ("Got", "other modules")),
+            )
         for moment in MOMENTS:
             if moment != MOMENTS[0]:
                 _call(model, "eval" if "eval" in moment else "train")
