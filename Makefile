@@ -1,5 +1,5 @@
 # The course in a few commands. Everything happens in .venv, which install.sh makes and keeps.
-.PHONY: help lab test notebooks edit bench format lock clean install
+.PHONY: help lab test notebooks edit bench bench-feedback format lock clean install
 
 python = .venv/bin/python
 
@@ -12,6 +12,7 @@ help:
 	@echo "make notebooks  build the notebooks from the sources in authoring/"
 	@echo "make format     format the code and the sources of the notebooks"
 	@echo "make bench      compare speed and memory with what they should be"
+	@echo "make bench-feedback  what the checks say to a bank of right and wrong answers"
 	@echo "make lock       move requirements.lock to the newest versions"
 	@echo "make clean      delete .venv and what tools have left behind"
 	@echo
@@ -56,6 +57,9 @@ notebooks: install
 
 bench: install
 	@$(python) benchmarks/run.py
+
+bench-feedback: install
+	@$(python) benchmarks/run.py feedback
 
 format: install
 	@$(python) -m ruff check --fix $(sources)

@@ -35,6 +35,7 @@ def main() -> None:
         "training": training,
         "glyphs": glyphs,
         "transfer": transfer,
+        "feedback": feedback,
         "imports": imports,
         "redraw": redraw,
         "browser": browser,
@@ -191,6 +192,34 @@ def transfer() -> Iterator[Row]:
         for name, found in accuracies(labels):
             spread = f"{statistics.mean(found):.1%} ({min(found):.1%} to {max(found):.1%})"
             yield f"{labels} labels a class, {name}", spread, targets.get((labels, name), "")
+
+
+def feedback() -> Iterator[Row]:
+    """The checks' verdicts on the bank of answers, and how long they take."""
+    import importlib
+
+    folder = ROOT / "tests" / "checks"
+    sys.path.insert(0, str(folder))
+    for path in sorted(folder.glob("answers_*.py")):
+        importlib.import_module(path.stem)
+    from bank import RIGHT, WRONG
+
+    seconds, passed, caught, named = [], 0, 0, 0
+    for entry in [*RIGHT, *WRONG]:
+        start = time.perf_counter()
+        verdict = entry.check(entry.answer)
+        seconds.append(time.perf_counter() - start)
+        if entry.mistake is None:
+            passed += verdict.passed
+        else:
+            caught += not verdict.passed
+            named += verdict.mistake == entry.mistake
+    slow = sorted(seconds)[int(0.95 * len(seconds))]
+    yield "wrong answers caught", f"{caught} of {len(WRONG)}", "all"
+    yield "named rightly", f"{named} of {len(WRONG)}, {named / len(WRONG):.1%}", "at least 90%"
+    yield "right answers passed", f"{passed} of {len(RIGHT)}", "all"
+    yield "time for a verdict, 95th percentile", f"{slow:.2f} s", "at most 2 s"
+    yield "time for a verdict, the slowest", f"{max(seconds):.2f} s", ""
 
 
 def imports() -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""The command line: `resnet-edu doctor`, `pretrain`, `finetune` and `predict`."""
+"""The command line: `resnet-edu doctor`, `progress`, `pretrain`, `finetune` and `predict`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     commands.add_parser("doctor", help="say whether this computer is ready for the course")
+    commands.add_parser("progress", help="say which exercises were passed, and what comes next")
 
     about = "train the course's own ResNet-50 on letters and symbols"
     pretrain = commands.add_parser("pretrain", help=about, description=f"{about.capitalize()}.")
@@ -63,7 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal may lack the symbols
-    run = {"doctor": _doctor, "pretrain": _pretrain, "finetune": _finetune, "predict": _predict}
+    run = {
+        "doctor": _doctor,
+        "progress": _progress,
+        "pretrain": _pretrain,
+        "finetune": _finetune,
+        "predict": _predict,
+    }
     return run[options.command](options)
 
 
@@ -73,6 +80,21 @@ def _doctor(_options: argparse.Namespace) -> int:
     report = doctor.check_up()
     print(report)
     return 0 if report.is_healthy else 1
+
+
+def _progress(_options: argparse.Namespace) -> int:
+    from resnet_edu import checks
+    from resnet_edu.checks import remembered
+
+    if remembered.folder() is None:
+        print(
+            f"resnet-edu progress: {Path.cwd()} is not the folder of the course. Go to the folder that "
+            f"holds lessons and exercises, and try again.",
+            file=sys.stderr,
+        )
+        return 1
+    print(checks.progress())
+    return 0
 
 
 def _pretrain(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from resnet_edu import checks
+from resnet_edu import checks, cli
 from resnet_edu.checks import course, remembered
 from resnet_edu.checks.check import Check
 
@@ -161,3 +161,13 @@ def test_a_verdict_leads_to_the_lesson():
     assert (
         "../lessons" not in checks.conv_output_size(right_answer("conv_output_size"))._repr_html_()
     )
+
+
+def test_the_command_line_tells_the_progress(exercises, monkeypatch, capsys, tmp_path_factory):
+    checks.conv_output_size(right_answer("conv_output_size"))
+    monkeypatch.chdir(exercises.parent)
+    assert cli.main(["progress"]) == 0
+    assert "1 of 5  01 Convolution blocks" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert cli.main(["progress"]) == 1
+    assert "not the folder of the course" in capsys.readouterr().err
