@@ -192,6 +192,9 @@ def block_importance(model: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> 
 # %%
 checks.block_importance(block_importance)
 
+# %%
+checks.summary(6)
+
 # %% [markdown]
 # ## What comes next
 #

@@ -235,6 +235,9 @@ def linear_probe(
 # %%
 checks.linear_probe(linear_probe)
 
+# %%
+checks.summary(7)
+
 # %% [markdown]
 # ## What comes next
 #
