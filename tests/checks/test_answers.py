@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import answers_02  # noqa: F401 - fills the bank
 import answers_03  # noqa: F401 - fills the bank
 import answers_04  # noqa: F401 - fills the bank
 import answers_05  # noqa: F401 - fills the bank
+import answers_06  # noqa: F401 - fills the bank
+import answers_07  # noqa: F401 - fills the bank
 import answers_10  # noqa: F401 - fills the bank
 import jupytext
 import pytest
@@ -90,21 +91,3 @@ def test_mistakes_have_different_names_and_short_messages(check: Check) -> None:
         assert mistake.name == mistake.name.lower().replace(" ", "-")
         assert 1 <= mistake.message.count(".") <= 5
         assert len(mistake.message) <= 260
-
-
-@pytest.mark.slow
-def test_how_long_verdicts_take(capsys: pytest.CaptureFixture[str]) -> None:
-    """Measured and printed, not judged: this machine may be busy."""
-    seconds = []
-    for entry in RIGHT + WRONG:
-        start = time.perf_counter()
-        entry.check(entry.answer)
-        seconds.append((time.perf_counter() - start, str(entry)))
-    seconds.sort()
-    with capsys.disabled():
-        print(
-            f"\n{len(RIGHT)} right and {len(WRONG)} wrong answers: median "
-            f"{seconds[len(seconds) // 2][0]:.3f} s a verdict, 95th percentile "
-            f"{seconds[int(0.95 * len(seconds))][0]:.3f} s, slowest {seconds[-1][0]:.3f} s "
-            f"({seconds[-1][1]})"
-        )
