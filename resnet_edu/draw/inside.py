@@ -65,7 +65,7 @@ def by_block(
 def gallery(rows: Mapping[str, Sequence[np.ndarray]]) -> list[Axes]:
     """One row of images (3, H, W) with values in 0..1 for each name."""
     columns = max(map(len, rows.values()))
-    figure = axes(width=1.6 + 0.75 * columns, height=0.8 * len(rows))[0].figure
+    figure = axes(width=2 + 0.75 * columns, height=0.8 * len(rows))[0].figure
     figure.clear()
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, (name, pictures) in zip(grid, rows.items(), strict=True):
@@ -74,7 +74,7 @@ def gallery(rows: Mapping[str, Sequence[np.ndarray]]) -> list[Axes]:
         for ax, pixels in zip(line, pictures, strict=False):
             ax.imshow(_coarse(_shown(pixels)), interpolation="nearest")
         line[0].text(
-            -0.12, 0.5, name, ha="right", va="center", fontsize=10, transform=line[0].transAxes
+            -0.12, 0.5, name, ha="right", va="center", fontsize=12, transform=line[0].transAxes
         )
         line[0].set_label(f"{name}: {len(pictures)} images.")
     return list(grid[:, 0])
@@ -86,7 +86,7 @@ def heat_maps(pictures: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[Axe
     for ax, (name, (image, heat)) in zip(grid, pictures.items(), strict=True):
         ax.imshow(_coarse(_heated(image, heat)), interpolation="nearest")
         ax.axis("off")
-        ax.set_title(name, fontsize=11)
+        ax.set_title(name, fontsize=15)
         ax.set_label(f"Heat map, {name}: brightest {_where(heat)}.")
     return grid
 
