@@ -133,7 +133,7 @@ checks.conv_output_size(not_done_yet)
 #
 # ## 5. The map
 #
-# ![The course in four parts: before ResNets, lessons 00 to 02; ResNets, 03 to 05; at work, 06 to 08; and beyond, 09 and 10. Lessons 00 to 05 and 10 are ready.](images/course_map.svg)
+# ![The course in four parts: before ResNets, lessons 00 to 02; ResNets, 03 to 05; at work, 06 to 08; and beyond, 09 and 10. Lessons 00 to 07 and 10 are ready.](images/course_map.svg)
 #
 # | | lesson | you measure | exercises |
 # |---|---|---|---|
@@ -143,12 +143,18 @@ checks.conv_output_size(not_done_yet)
 # | 03 | [The degradation problem](03_degradation.ipynb) | deeper plain networks train worse | [4 tasks](../exercises/03_degradation.ipynb) |
 # | 04 | [Residual blocks and identity mappings](04_residual_blocks.ipynb) | what one `+ x` changes | [5 tasks](../exercises/04_residual_blocks.ipynb) |
 # | 05 | [Bottlenecks and ResNet-50](05_resnet50.ipynb) | that yours is the real one | [5 tasks](../exercises/05_resnet50.ipynb) |
-# | 06 | Inside a trained ResNet (*planned*) | what each layer sees | |
-# | 07 | Transfer learning (*planned*) | how few labels are enough | |
+# | 06 | [Inside a trained ResNet](06_inside_a_resnet.ipynb) | what its layers see | [3 tasks](../exercises/06_inside_a_resnet.ipynb) |
+# | 07 | [Transfer learning](07_transfer_learning.ipynb) | how few labels are enough | [5 tasks](../exercises/07_transfer_learning.ipynb) |
 # | 08 | Classification, detection, segmentation (*planned*) | one backbone, three uses | |
 # | 09 | Variants: deeper, wider, attention (*planned*) | what each of them buys | |
 # | 10 | [Two frameworks, one network](10_two_frameworks.ipynb) | PyTorch and Keras, number for number | [3 tasks](../exercises/10_two_frameworks.ipynb) |
 #
+# The course remembers which tasks you have passed. Come back to this cell to see what is done, and what is next:
+
+# %% tags=["nbval-ignore-output"]
+checks.progress()
+
+# %% [markdown]
 # ## What was measured
 #
 # | claim | measured here | in the literature |

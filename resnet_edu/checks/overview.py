@@ -26,18 +26,21 @@ class Progress:
         return sum(task.number in self.passed for task in sheet.tasks)
 
     @property
-    def next(self) -> str:
-        """What to do next, in a sentence."""
+    def next(self) -> tuple[str, str]:
+        """What to do next, and the notebook for it; two empty texts where all is done."""
         for sheet in self.sheets:
             for task in sheet.tasks:
                 if task.number not in self.passed:
-                    return (
-                        f"Next: task {task.number}, {task.name}, in exercises/{sheet.file}.ipynb."
-                    )
-        later = [sheet for sheet in SHEETS if sheet.number > self.sheets[-1].number]
-        if not later:
-            return "All done."
-        return f"All done. Next: lesson {later[0].number}, {later[0].title}."
+                    return f"task {task.number}, {task.name}", f"exercises/{sheet.file}.ipynb"
+        for sheet in SHEETS:
+            if sheet.number > self.sheets[-1].number:
+                return f"lesson {sheet.number}, {sheet.title}", f"lessons/{sheet.file}.ipynb"
+        return "", ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all tasks of these sheets were passed."""
+        return all(self.count(sheet) == len(sheet.tasks) for sheet in self.sheets)
 
     def __repr__(self) -> str:
         lines = [
@@ -45,20 +48,27 @@ class Progress:
             f"{sheet.number} {sheet.title}"
             for sheet in self.sheets
         ]
-        return "\n".join([*lines, self.next, *filter(None, [self.trouble])])
+        what, notebook = self.next
+        if self.is_complete:
+            lines.append("All done.")
+        if what:
+            lines.append(f"Next: {what}, in {notebook}.")
+        return "\n".join([*lines, *filter(None, [self.trouble])])
 
     def _repr_html_(self) -> str:
-        done = all(self.count(sheet) == len(sheet.tasks) for sheet in self.sheets)
         rows = "".join(
             f'<tr style="background: none;"><th scope="row" style="{LABEL}">{sheet.number} '
             f'{escape(sheet.title)}</th><td style="{CELL}">{self.count(sheet)} of {len(sheet.tasks)}</td>'
             f'<td style="{CELL}" aria-hidden="true">{_marks(self, sheet)}</td></tr>'
             for sheet in self.sheets
         )
+        what, notebook = self.next
+        words = "All done. " if self.is_complete else ""
+        if what:  # every notebook stands in a folder beside this one
+            words += f'Next: <a href="../{notebook}">{escape(what)}</a>.'
         return (
-            f'<div style="{PANEL.format(colour="#2e9e5b" if done else "#8a8a8a")}">'
-            f'<table style="margin: 0;">{rows}</table>'
-            f'<div style="margin: 0.3em 0;">{escape(self.next)}</div>'
+            f'<div style="{PANEL.format(colour="#2e9e5b" if self.is_complete else "#8a8a8a")}">'
+            f'<table style="margin: 0;">{rows}</table><div style="margin: 0.3em 0;">{words}</div>'
             + (f"<div>{escape(self.trouble)}</div>" if self.trouble else "")
             + "</div>"
         )

@@ -62,9 +62,11 @@ def test_a_passed_task_is_remembered_by_the_next_kernel(exercises, monkeypatch):
     new_kernel(monkeypatch)
     progress = checks.progress()
     assert progress.passed == {"1.1"}
-    assert progress.next == (
+    assert progress.next == ("task 1.2, conv_parameters", "exercises/01_convolution_blocks.ipynb")
+    assert repr(progress).endswith(
         "Next: task 1.2, conv_parameters, in exercises/01_convolution_blocks.ipynb."
     )
+    assert 'href="../exercises/01_convolution_blocks.ipynb"' in progress._repr_html_()
     assert "●○○○○  1 of 5  01 Convolution blocks" in repr(progress)
     assert "1 of 5" in progress._repr_html_()
     monkeypatch.chdir(exercises.parent / "lessons")  # where lesson 00 asks
@@ -139,15 +141,15 @@ def test_notebooks_that_write_at_once_lose_nothing(monkeypatch):
 
 @pytest.mark.usefixtures("exercises")
 def test_a_summary_says_what_comes_next(monkeypatch):
-    assert checks.summary(3).next.startswith("Next: task 3.1, train_step")
+    assert checks.summary(3).next == ("task 3.1, train_step", "exercises/03_degradation.ipynb")
     monkeypatch.setattr(remembered, "_here", {"3.1", "3.2", "3.3", "3.4"})
-    assert (
-        checks.summary(3).next
-        == "All done. Next: lesson 04, Residual blocks and identity mappings."
-    )
-    assert "4 of 4" in checks.summary(3)._repr_html_()
+    assert checks.summary(3).is_complete
+    assert checks.summary(3).next[1] == "lessons/04_residual_blocks.ipynb"
+    assert "All done. Next: <a" in checks.summary(3)._repr_html_()
+    assert not checks.progress().is_complete
     monkeypatch.setattr(remembered, "_here", {task.number for _, task in TASKS})
-    assert checks.progress().next == "All done."
+    assert checks.progress().is_complete
+    assert repr(checks.progress()).endswith("All done.")
     with pytest.raises(ValueError, match="no sheet 11; the sheets are 1, 2"):
         checks.summary(11)
 
