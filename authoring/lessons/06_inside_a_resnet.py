@@ -153,12 +153,15 @@ same = {stage: alike(stage) for stage in ("any eight", *stages)}
 assert same["relu"] < same["any eight"] + 0.3
 assert 3.5 < same["layer4"] < 5.5
 assert same["layer1"] < same["layer2"] < same["layer3"] < same["layer4"]
+last = labels[peaks["layer4"].topk(8, dim=0).indices]  # (8, 512)
+assert (last == last[0]).all(0).float().mean() < 0.1
 draw.show(draw.bars(same, predicted=labels_guess.values, title="Same letter, of eight"))
 
 # %% [markdown]
-# In the stem a channel takes whatever has its edge: eight images, hardly more alike than any eight. From stage to stage it becomes more choosy, and in the last one it has about four of one letter. But not eight:
-# even there most channels stand for a **form**, which several letters share, and a letter is a combination of
-# forms. "One channel, one thing" is too simple.
+# In the stem a channel takes whatever has its edge: eight images, hardly more alike than any eight. From stage to stage it
+# becomes more choosy, and in the last one about four of the eight show one letter. But not all eight, in nine channels of
+# ten and more: even there most channels stand for a **form**, which several letters share, and a letter is a
+# combination of forms. "One channel, one thing" is too simple.
 #
 # Look for yourself. Walk through the layers and channels: can you say in words what a channel looks for?
 
@@ -315,7 +318,7 @@ residual, plain = percents.values()
 assert records["plain-20 without this block"].intact_accuracy > 0.75
 assert sorted(plain.values())[len(plain) // 2] < 30
 assert max(plain.values()) < 60
-assert min(residual.values()) > 75
+assert 75 < min(residual.values()) < 95
 assert min(a for block, a in residual.items() if block > "layer3") > 95
 looks = dict(zip(percents, ("residual", "plain"), strict=True))
 units = dict.fromkeys(percents, "percent right")
@@ -388,7 +391,7 @@ def stage_means(values):
 
 
 first, second, third, fourth = stage_means(size)
-assert min(first, second) > third > fourth
+assert 0.2 < third < min(first, second)
 assert max(size.values()) < 0.6
 assert fourth < 0.1
 first, second, third, fourth = stage_means(downhill)
