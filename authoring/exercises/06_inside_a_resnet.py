@@ -27,8 +27,8 @@ from resnet_edu import blocks, checks
 # *Difficulty ●●○, 20 minutes*
 #
 # Run `model` once on `inputs`, and give back the outputs of the modules with these names, in a dictionary: for
-# `names=["conv1", "layer1.0.bn2"]` it has these two keys. The names are those of `model.named_modules()`. The model is
-# in evaluation mode.
+# `names=["conv1", "layer1.0.bn2"]` it has these two keys. The names are those of `model.named_modules()`. The
+# model is in evaluation mode.
 # - Each output is what the module put out **at that moment**. Some networks work in place: what comes next
 #   overwrites the numbers, and yours must stay.
 # - Afterwards no hook of yours is left in the model, and those that were there before still are. That holds after an
@@ -141,8 +141,8 @@ checks.grad_cam(grad_cam)
 #
 # How much accuracy does the network lose without one of its blocks? Take out each block in turn: put the identity in its
 # place, measure, and put the block back. `batches` is a list of pairs (images, labels), of unequal sizes.
-# - The model is a residual network of this library. Its blocks stand in the stages `layer1`, `layer2`, ..., and are
-#   of the classes `blocks.BasicBlock` or `blocks.Bottleneck`.
+# - The model is a `ResNet` of this library. Its blocks stand in the stages `layer1` to `layer4`, and are of the
+#   classes `blocks.BasicBlock` or `blocks.Bottleneck`.
 # - Only blocks that keep the shape of their input can be taken out. In them the shortcut, `block.downsample`, is an
 #   `nn.Identity`.
 # - The keys are the blocks' names in the model, such as `"layer1.1"`. The values are floats: the accuracy of the whole

@@ -712,6 +712,28 @@ def no_batch(model, layer, image, class_index):
     return _show(_sum(g.mean((2, 3), keepdim=True), kept[0]).relu(), image)
 
 
+@wrong(checks.grad_cam, "outermost-modules-only")
+def the_attribute(model, layer, image, class_index):
+    kept = []
+    with getattr(model, layer).register_forward_hook(lambda m, i, o: kept.append(o)):
+        score = model(image[None])[0, class_index]
+    (g,) = torch.autograd.grad(score, kept[0])
+    return _show(_sum(g.mean((2, 3), keepdim=True), kept[0]).relu(), image)
+
+
+@wrong(checks.grad_cam, "weights-of-the-head")
+def class_activation_map(model, layer, image, class_index):
+    maps, _ = _cam(model, layer, image, class_index)
+    weights = model.fc.weight[class_index].view(1, -1, 1, 1)
+    return _show(_sum(weights, maps).relu(), image)
+
+
+@wrong(checks.grad_cam, "normalised-otherwise")
+def grey_values(model, layer, image, class_index):
+    maps, g = _cam(model, layer, image, class_index)
+    return 255 * _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), image)
+
+
 @wrong(checks.grad_cam, "mode-changed")
 def training_goes_on(model, layer, image, class_index):
     model.eval()
@@ -1034,6 +1056,47 @@ def outputs_set_to_zero(model, batches):
     for name in _names(copied):
         with copied.get_submodule(name).register_forward_hook(lambda m, i, o: torch.zeros_like(o)):
             found[name] = whole - _accuracy_of(copied, batches)
+    return found
+
+
+@wrong(checks.block_importance, "block-still-there")
+def another_attribute(model, batches):
+    copied, found = copy.deepcopy(model).eval(), {}
+    whole = _accuracy_of(copied, batches)
+    for name in _names(copied):
+        setattr(copied, name.replace(".", "_"), nn.Identity())
+        found[name] = whole - _accuracy_of(copied, batches)
+    return found
+
+
+@wrong(checks.block_importance, "bias-left")
+def gamma_zero(model, batches):
+    copied, found = copy.deepcopy(model).eval(), {}
+    whole = _accuracy_of(copied, batches)
+    for name in _names(copied):
+        block = copied.get_submodule(name)
+        saved = copy.deepcopy(block.state_dict())
+        nn.init.zeros_(block.bn3.weight if hasattr(block, "bn3") else block.bn2.weight)
+        found[name] = whole - _accuracy_of(copied, batches)
+        block.load_state_dict(saved)
+    return found
+
+
+@wrong(checks.block_importance, "blocks-stay-out")
+def copied_shallowly(model, batches):
+    shallow, found = copy.copy(model), {}
+    modes = {m: m.training for m in model.modules()}
+    shallow.eval()
+    whole = _accuracy_of(shallow, batches)
+    for name in _names(shallow):
+        stage, place = name.split(".")
+        parts = list(getattr(shallow, stage))
+        parts[int(place)] = nn.Identity()
+        setattr(shallow, stage, nn.Sequential(*parts))
+        found[name] = whole - _accuracy_of(shallow, batches)
+        parts[int(place)] = copy.deepcopy(model.get_submodule(name))
+    for m, mode in modes.items():
+        m.training = mode
     return found
 
 

@@ -497,6 +497,17 @@ def train_listens_to_the_parameters(model):
     model.train(True)
 
 
+@right(checks.train_mode)
+def another_forward(model):
+    """Frozen ones compute as in evaluation mode, whatever their mode is."""
+    model.train()
+    for m in model.modules():
+        if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
+            m.forward = lambda x, m=m: F.batch_norm(
+                x, m.running_mean, m.running_var, m.weight, m.bias, False, 0.1, m.eps
+            )
+
+
 @wrong(checks.train_mode, "undone-by-model-train")
 def eval_once(model):
     model.train()
@@ -665,6 +676,17 @@ def other_modules(model):
             if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
                 setattr(parent, name, Frozen(m))
     model.train()
+
+
+@wrong(checks.train_mode, "trainable-in-eval-mode")
+def freezes_more(model):
+    model.train()
+    for m in model.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            for p in m.parameters():
+                p.requires_grad = False
+            m.eval()
+            m.train = types.MethodType(lambda self, mode=True: self, m)
 
 
 @wrong(checks.train_mode, "everything-in-eval-mode")

@@ -16,7 +16,7 @@ from resnet_edu.checks.compare import See, see_float, wrong_type
 from resnet_edu.checks.found import Found, randomised
 from resnet_edu.checks.guard import Wrong, explain
 from resnet_edu.measure.as_found import in_mode
-from resnet_edu.networks import ResNet, cifar_resnet
+from resnet_edu.networks import ResNet
 
 Batches = Sequence[tuple[Tensor, Tensor]]
 Score = Callable[[nn.Module, Batches], float]
@@ -105,6 +105,19 @@ def _every_block(model: nn.Module, batches: Batches) -> None:
         stage[place] = block
 
 
+def _without_weight(model: nn.Module, batches: Batches) -> dict[str, float]:
+    with in_mode(model, training=False):
+        whole, found = _accuracy(model, batches), {}
+        for name, stage, place in _removable(model):
+            block = stage[place]
+            last = block.bn3 if hasattr(block, "bn3") else block.bn2
+            weight = last.weight.data
+            last.weight.data = torch.zeros_like(weight)
+            found[name] = whole - _accuracy(model, batches)
+            last.weight.data = weight
+    return found
+
+
 class _Zeros(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
@@ -141,9 +154,8 @@ def _number(model: nn.Module, batches: Batches) -> float:
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ResNet of BasicBlock": lambda: ResNet(BasicBlock, (1, 2, 1, 1), num_classes=5, width=4),
     "ResNet of Bottleneck": lambda: ResNet(Bottleneck, (1, 2, 2, 1), num_classes=5, width=4),
-    "CifarResNet": lambda: cifar_resnet(8, 5),
 }
-SIZES = (9, 4)
+SIZES = (17, 7)
 AFTER_ERROR = "after an error"
 
 
@@ -158,6 +170,7 @@ def _observe(answer: Answer, case: tuple[str, int, str], see: See) -> None:
     if "error" in state:
         model.fc.register_forward_pre_hook(_fails_at(2 * len(SIZES)))
     found = Found(model)
+    wanted, blocks = ([name for name, *_ in of(model)] for of in (_removable, _blocks))
     try:
         result = answer(model, [(x.clone(), y.clone()) for x, y in batches])
     except Exception as error:
@@ -166,7 +179,7 @@ def _observe(answer: Answer, case: tuple[str, int, str], see: See) -> None:
     if "error" in state:
         found.see_left(see, AFTER_ERROR)
         return
-    values = _entries(result, model)
+    values = _entries(result, wanted, blocks)
     _see_values(values, see)
     found.see_left(see)
 
@@ -199,11 +212,14 @@ def _trained(kind: str, size: int) -> tuple[dict[str, Tensor], Batches]:
     images = torch.randn(sum(SIZES), 3, size, size, generator=numbers)
     *_, (_name, stage, place) = _removable(model)
     with torch.no_grad():
+        for _, stage, place in _removable(model):
+            last = stage[place].bn3 if "Bottleneck" in kind else stage[place].bn2
+            last.bias *= 4  # without weight, a branch is not yet nothing
         model.fc.bias -= model(images).mean(0)  # so that it does not always say the same
         whole, trained = model(images).argmax(1), model.state_dict()
         stage[place] = nn.Identity()
         without = model(images).argmax(1)
-    labels = torch.where(torch.arange(len(images)) % SIZES[0] < 5, without, whole)
+    labels = torch.where(torch.arange(len(images)) % 9 < 5, without, whole)
     return trained, list(zip(images.split(SIZES), labels.split(SIZES), strict=True))
 
 
@@ -218,7 +234,7 @@ def _fails_at(call: int) -> Callable[..., None]:
     return hook
 
 
-def _entries(found: Any, model: nn.Module) -> dict[str, Any]:
+def _entries(found: Any, wanted: list[str], blocks: list[str]) -> dict[str, Any]:
     """What was returned, by name. Raises Wrong where names are missing, or too many."""
     if not issubclass(type(found), dict):
         raise wrong_type(found, "a dict")
@@ -226,8 +242,6 @@ def _entries(found: Any, model: nn.Module) -> dict[str, Any]:
         key if type(key) is str else f"{type(key).__name__} {place}": value
         for place, (key, value) in enumerate(dict.items(found))
     }
-    wanted = [name for name, *_ in _removable(model)]
-    blocks = [name for name, *_ in _blocks(model)]
     missing = [name for name in wanted if name not in entries]
     rows = (("Expected names", ", ".join(wanted)), ("Got", ", ".join(entries) or "no names"))
     if not missing and len(entries) == len(wanted):
@@ -278,8 +292,8 @@ def _entries(found: Any, model: nn.Module) -> dict[str, Any]:
 
 EVERY_BLOCK = Mistake(
     "every-block",
-    "You take out blocks that change the shape of their input. The next block cannot work "
-    "with what it then gets.",
+    "You take out blocks that change the shape of their input. The next block cannot work with "
+    "what it then gets.",
     [_every_block],
 )
 block_importance = Check(
@@ -289,13 +303,9 @@ block_importance = Check(
     cases={
         f"a {kind} {state}, batches of {' and '.join(map(str, SIZES))} images": (kind, size, state)
         for kind, size, state in (
-            (
-                "ResNet of BasicBlock",
-                32,
-                "in train mode, with a frozen batch norm in evaluation mode",
-            ),
-            ("ResNet of Bottleneck", 32, "in train mode"),
-            ("ResNet of Bottleneck", 32, "in train mode, and an error on the way"),
+            ("ResNet of BasicBlock", 16, "in train mode, a frozen batch norm in evaluation mode"),
+            ("ResNet of Bottleneck", 16, "in evaluation mode"),
+            ("ResNet of BasicBlock", 16, "in train mode, and an error on the way"),
         )
     },
     mistakes=(
@@ -323,6 +333,20 @@ block_importance = Check(
             [
                 _version(lost=lambda whole, without: abs(whole - without)),
                 _version(lost=lambda whole, without: max(whole - without, 0.0)),
+            ],
+        ),
+        Mistake(
+            "block-still-there",
+            "Nothing is ever lost: the network still has all of its blocks when you measure. Set "
+            "the place in the stage, such as `model.layer1[1]`.",
+            [_version(lost=lambda *_: 0.0)],
+        ),
+        Mistake(
+            "rounded",
+            "Your numbers are rounded.",
+            [
+                _version(lost=lambda whole, without, digits=digits: round(whole - without, digits))
+                for digits in (1, 2, 3)
             ],
         ),
         Mistake(
@@ -378,6 +402,12 @@ block_importance = Check(
             [_version(back=False)],
         ),
         Mistake(
+            "bias-left",
+            "You set the last batch norm's weight to zero, and its bias still goes into the sum. "
+            "The identity adds nothing.",
+            [_without_weight],
+        ),
+        Mistake(
             "zeros-instead-of-identity",
             "In the place of the block comes zero, and nothing gets through. The identity hands "
             "on what it gets.",
@@ -410,6 +440,11 @@ block_importance = Check(
             "mode-not-put-back-after-error",
             "The numbers are right. But where the model raises an error on the way, it is not as "
             "it was found. `finally` tidies up in any case, and so does work on a copy.",
+        ),
+        Place(
+            "type of the number",
+            "not-floats",
+            "The values of your dictionary are to be numbers: floats.",
         ),
         Place(
             "accuracy lost without",

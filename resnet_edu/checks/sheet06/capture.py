@@ -330,7 +330,8 @@ capture = Check(
         Place(
             "output of",
             "another-output",
-            "This is not what the module puts out while the whole model runs.",
+            "This is not what the module puts out while the whole model runs. A hook that returns "
+            "something puts that in the place of the output.",
         ),
     ),
 )

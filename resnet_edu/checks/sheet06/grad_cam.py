@@ -129,6 +129,27 @@ def _copied(model: nn.Module, layer: str, image: Tensor, class_index: int) -> Te
     return torch.autograd.grad(score, kept[0])[0]
 
 
+def _by_attribute(model: nn.Module, layer: str, image: Tensor, class_index: int) -> Tensor:
+    getattr(model, layer)
+    return _grad_cam(model, layer, image, class_index)
+
+
+def _by_child(model: nn.Module, layer: str, image: Tensor, class_index: int) -> Tensor:
+    dict(model.named_children())[layer]
+    return _grad_cam(model, layer, image, class_index)
+
+
+def _with_the_head(model: nn.Module, layer: str, image: Tensor, class_index: int) -> Tensor:
+    weights = model.fc.weight[class_index].view(1, -1, 1, 1)
+    return _version(weigh=lambda *_: weights)(model, layer, image, class_index)
+
+
+def _by_einsum(model: nn.Module, layer: str, image: Tensor, class_index: int) -> Tensor:
+    weights = model.fc.weight[class_index]
+    add_up = _version(join=lambda _, maps: torch.einsum("c,bchw->bhw", weights, maps)[:, None])
+    return add_up(model, layer, image, class_index)
+
+
 def _grad_not_kept(model: nn.Module, layer: str, image: Tensor, class_index: int) -> Tensor:
     kept: list[Tensor] = []
     hook = model.get_submodule(layer).register_forward_hook(lambda *a: kept.append(a[2]))
@@ -347,11 +368,14 @@ grad_cam = Check(
         ),
         Mistake(
             "normalised-otherwise",
-            "The map is scaled, but not by its maximum: the largest number must be 1.",
+            "The map is scaled, but not by its maximum alone: the largest number must be 1, and "
+            "zero stays zero.",
             [
                 _version(normalise=lambda h: h / h.sum() if h.any() else h),
                 _version(normalise=lambda h: h / h.norm() if h.any() else h),
                 _version(normalise=torch.sigmoid),
+                _version(normalise=lambda h: 255 * _by_maximum(h)),
+                _version(normalise=lambda h: 1 - _by_maximum(h)),
                 _version(normalise=lambda h: h.flatten().softmax(0).view_as(h)),
                 _version(normalise=lambda h: h / h.mean() if h.any() else h),
             ],
@@ -434,6 +458,7 @@ grad_cam = Check(
             [
                 _version(weigh=lambda g, maps: _mean_over_places(g, maps).abs()),
                 _version(weigh=lambda g, maps: _mean_over_places(g.abs(), maps)),
+                _version(weigh=lambda g, maps: _mean_over_places(g.square(), maps)),
             ],
         ),
         Mistake(
@@ -441,6 +466,12 @@ grad_cam = Check(
             "A channel's weight is the mean of its map. It should be the mean of the gradient: "
             "how much the class's logit grows with that channel.",
             [_version(weigh=lambda _, maps: maps.mean((2, 3), keepdim=True))],
+        ),
+        Mistake(
+            "softmax-of-the-weights",
+            "You put the channels' weights through a softmax. They are to stay as they are, the "
+            "negative ones too.",
+            [_version(weigh=lambda g, maps: _mean_over_places(g, maps).softmax(1))],
         ),
         Mistake(
             "weights-left-out",
@@ -510,6 +541,18 @@ grad_cam = Check(
             "You read `.grad` of a tensor that PyTorch keeps none for. It does so for parameters; "
             "for other tensors you ask it before the backward pass, by `retain_grad()`.",
             [_grad_not_kept],
+        ),
+        Mistake(
+            "outermost-modules-only",
+            "You find only the outermost modules. A name with dots, such as `layer2.0.conv2`, "
+            "leads into modules inside of modules.",
+            [_by_attribute, _by_child],
+        ),
+        Mistake(
+            "weights-of-the-head",
+            "The weights come from the head. That works for the last stage alone: in other layers "
+            "there are other channels. Take the gradient's mean.",
+            [_with_the_head, _by_einsum],
         ),
         Mistake(
             "batch-dimension-missing",

@@ -8,6 +8,7 @@ from types import MethodType
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from resnet_edu.blocks import BasicBlock
 from resnet_edu.checks.check import Answer, Check, Mistake, Place
@@ -125,7 +126,7 @@ def _observe(answer: Answer, up_to: str, see: See) -> None:
     model = _network(up_to)
     kept = {name: p.requires_grad for name, p in model.named_parameters()}
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    norms = _norms(model)
+    norms, kinds = _norms(model), {m: _kind(m) for m in model.modules() if _kind(m)}
     with _pytorch_kept(model):
         answer(model)
         if {id(m) for m in norms} - {id(m) for m in model.modules()}:
@@ -138,7 +139,7 @@ def _observe(answer: Answer, up_to: str, see: See) -> None:
         for moment in MOMENTS:
             if moment != MOMENTS[0]:
                 _call(model, "eval" if "eval" in moment else "train")
-            _see_modes(model, moment, see)
+            _see_modes(model, kinds, moment, see)
     after = model.state_dict()
     see("tensors of the model, afterwards", ", ".join(before.keys() ^ after.keys()) or "as before")
     moved = [k for k, value in before.items() if "running" not in k and "tracked" not in k]
@@ -148,29 +149,39 @@ def _observe(answer: Answer, up_to: str, see: See) -> None:
     see("what is frozen, afterwards", "as before" if now == kept else "something else")
 
 
-def _see_modes(model: nn.Module, moment: str, see: See) -> None:
-    """Note, after a pass, in which mode what was."""
-    before = {name: value.clone() for name, value in model.named_buffers()}
+def _see_modes(model: nn.Module, kinds: dict[nn.Module, str], moment: str, see: See) -> None:
+    """Note how the modules behave in a pass: what counts is not what they say about themselves."""
+    before = {m: (m.running_mean.clone(), m.running_var.clone()) for m in _norms(model)}
     with torch.no_grad():
         model(torch.randn(4, 3, 32, 32))
-    modes: dict[str, list[bool]] = {}
-    moved: dict[str, list[bool]] = {}
-    for name, module in model.named_modules():
-        kind = _kind(module)
-        if kind:
-            modes.setdefault(kind, []).append(module.training)
-        if "norms" in kind:
-            mean = f"{name}.running_mean"
-            moved.setdefault(kind, []).append(not before[mean].equal(module.running_mean))
+    moved = {m: not m.running_mean.equal(mean) for m, (mean, _) in before.items()}
+    modes = {m: _uses_the_batch(m) if m in before else m.training for m in kinds}
     see(f"the model, {moment}", _mode([model.training]))
-    for kind, values in modes.items():
-        see(f"{kind}, {moment}", _mode(values))
-    for kind, values in moved.items():
-        see(f"statistics of {kind}, {moment}", "move" if any(values) else "stay")
+    for kind in dict.fromkeys(kinds.values()):
+        inside = [m for m in kinds if kinds[m] == kind]
+        see(f"{kind}, {moment}", _mode([modes[m] for m in inside]))
+        if inside[0] in moved:
+            see(
+                f"statistics of {kind}, {moment}", "move" if any(map(moved.get, inside)) else "stay"
+            )
+
+
+@torch.no_grad()
+def _uses_the_batch(norm: nn.BatchNorm2d) -> bool:
+    """Whether it takes the mean and variance of its input, as in train mode."""
+    mean, var = norm.running_mean.clone(), norm.running_var.clone()
+    x = 3 + torch.randn(4, norm.num_features, 2, 2)
+    wanted = F.batch_norm(x, mean, var, norm.weight, norm.bias, eps=norm.eps)
+    batches = norm.num_batches_tracked.clone()
+    uses_it = not torch.allclose(norm(x), wanted, atol=1e-4)
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(var)
+    norm.num_batches_tracked.copy_(batches)
+    return uses_it
 
 
 def _kind(module: nn.Module) -> str:
-    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+    if isinstance(module, nn.BatchNorm2d):
         return f"{'trainable' if module.weight.requires_grad else 'frozen'} batch norms"
     return "dropout" if isinstance(module, nn.Dropout) else ""
 
