@@ -202,6 +202,16 @@ def test_what_could_not_be_built_again_is_refused_before_anything_is_written(mak
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("net", "mine")]
 
 
+def test_notes_are_kept_beside_the_weights_and_do_not_replace_what_load_needs(tmp_path):
+    notes = {"classes": '["größe"]', "format": "mine", "architecture": "mine"}
+    weights.save(resnet18(num_classes=3, width=4), tmp_path / "net", notes)
+    kept = files.read(tmp_path / "net")[1]
+
+    assert weights.load(tmp_path / "net").fc.out_features == 3
+    assert kept["classes"] == '["größe"]'
+    assert kept.keys() == notes.keys()
+
+
 # What cannot be loaded
 
 

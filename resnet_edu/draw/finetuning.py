@@ -81,7 +81,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, ax: Axes | Non
     ax.grid(which="minor", color="#E3E7EA")
     ax.tick_params(which="minor", length=0)
     ax.set_xlabel("was taken for")
-    ax.set_ylabel("is", rotation=0)
+    ax.set_ylabel("is", rotation=0, labelpad=12)
     title = "Photos of validation"
     if len(counts) > len(names):
         title = f"The {len(names)} classes of {len(counts)} with the most mistakes"

@@ -113,7 +113,8 @@ def _mistakes(result: Result) -> str:
     figures = "\n".join(_figure(mistake) for mistake in result.mistakes)
     return f"""<h2>{title}</h2>
 <p class="quiet">Each photo as the network gets it, and beside it Grad-CAM of {result.layer}: it is bright
-where the network sees the class that it names. Some of these photos may lie in the wrong folder.</p>
+where the network sees the class that it names, and all dark where it sees nothing of it. Some of these
+photos may lie in the wrong folder.</p>
 <div class="mistakes">
 {figures}
 </div>"""
