@@ -355,6 +355,13 @@ def test_the_folder_of_another_run_is_left_as_it_is(done, colours, source, chang
     assert content_of(done.model_file.parent) == before
 
 
+def test_the_folder_of_another_run_is_refused_before_a_download(done, colours, monkeypatch):
+    monkeypatch.setattr(weights, "imagenet", None)
+
+    with pytest.raises(files.FileError, match=r"net.safetensors', now 'imagenet'"):
+        finetune.finetune(colours, done.model_file.parent)
+
+
 def test_a_run_with_other_photos_or_other_weights_of_that_name(done, colours, source, tmp_path):
     for name, path in (("photos", colours), ("net", source)):
         copy = partial(shutil.copytree, symlinks=True) if path.is_dir() else shutil.copy2

@@ -60,17 +60,17 @@ def finetune(
     _require_apart(folder, out)
     found = photos.find(folder)
     print(found, flush=True)
+    settings = {
+        "weights": str(weights),
+        "freeze": freeze or "none",
+        "photos": _digest_of_photos(found),
+    }
+    _require_own(out, settings)  # before a download
     network, preparation = _pretrained(weights)
     classifier = Classifier(_with_new_head(network, len(found.classes)), found.classes, preparation)
     transfer.freeze(network, freeze)
     frozen, rest = transfer.split(network, freeze)
-    settings = {
-        "weights": str(weights),
-        "freeze": freeze or "none",
-        "network": _digest_of(network),
-        "photos": _digest_of_photos(found),
-    }
-    _claim(out, settings)
+    _claim(out, settings | {"network": _digest_of(network)})
 
     device = training.fastest_device(network)
     network.to(device, memory_format=torch.channels_last)
@@ -156,27 +156,33 @@ def _with_new_head(network: nn.Module, classes: int) -> nn.Module:
 
 
 def _claim(out: Path, settings: dict[str, str]) -> None:
-    """Make the folder this run's own, or find that it is; refuse the folder of anything else."""
-    plan = out / PLAN
+    """Make the folder this run's own, if it is not so already."""
+    _require_own(out, settings)
     out.mkdir(parents=True, exist_ok=True)
-    if not plan.exists():
+    files.put(out / PLAN, json.dumps(settings, indent=2).encode())
+
+
+def _require_own(out: Path, settings: dict[str, str]) -> None:
+    """Refuse the folder of another run, or of anything else. It is left as it is."""
+    if not out.exists():
+        return
+    if not (out / PLAN).exists():
         if others := [p.name for p in out.iterdir() if not p.name.startswith(".")]:
             raise files.FileError(
                 f"{out} holds other things already, such as {min(others)}. Nothing was changed. Give a "
                 f"new or empty folder."
             )
-        files.put(plan, json.dumps(settings, indent=2).encode())
         return
     try:
-        theirs = dict(json.loads(plan.read_text(encoding="utf-8")))
+        theirs = dict(json.loads((out / PLAN).read_text(encoding="utf-8")))
     except ValueError:
         theirs = {}
-    if theirs != settings:
-        names = [n for n in settings if theirs.get(n) != settings[n]]
-        raise files.FileError(
-            f"{out} holds another run, {_difference(names[0], theirs, settings)}. Nothing was changed. "
-            f"Give a new folder, or move this one away."
-        )
+    for name, ours in settings.items():
+        if theirs.get(name) != ours:
+            raise files.FileError(
+                f"{out} holds another run, {_difference(name, theirs, settings)}. Nothing was changed. "
+                f"Give a new folder, or move this one away."
+            )
 
 
 def _difference(name: str, theirs: dict[str, str], ours: dict[str, str]) -> str:
