@@ -168,14 +168,14 @@ checks.grad_cam(grad_cam)
 # %%
 def block_importance(model: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
     """The accuracy that is lost without each block that keeps the shape, by the block's name."""
-
     ### BEGIN SOLUTION
+    copied = copy.deepcopy(model).eval()
+
     def accuracy():
         with torch.no_grad():
             right = sum((copied(x).argmax(1) == y).sum().item() for x, y in batches)
         return right / sum(len(y) for _, y in batches)
 
-    copied = copy.deepcopy(model).eval()
     kinds = (blocks.BasicBlock, blocks.Bottleneck)
     found = [(name, module) for name, module in copied.named_modules() if isinstance(module, kinds)]
     whole, lost = accuracy(), {}

@@ -134,14 +134,14 @@ checks.freeze(freeze)
 # %%
 def train_mode(model: nn.Module) -> None:
     """Train mode, in which frozen batch norms are in evaluation mode, and stay so."""
-
     ### BEGIN SOLUTION
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+
     def train(bn, mode=True):
         return nn.BatchNorm2d.train(bn, mode and bn.weight.requires_grad)
 
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.train = types.MethodType(train, module)
+    for bn in norms:
+        bn.train = types.MethodType(train, bn)
     model.train()
     ### END SOLUTION
 

@@ -8,10 +8,32 @@ from lab import Notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-SHEET = "exercises/01_convolution_blocks.ipynb"
-FUNCTION = "def conv_output_size(size, kernel_size, stride=1, padding=0):\n    return "
-WRONG = FUNCTION + "(size - kernel_size) // stride + 1"
-RIGHT = FUNCTION + "(size + 2 * padding - kernel_size) // stride + 1"
+SIZE = "def conv_output_size(size, kernel_size, stride=1, padding=0):\n    return "
+MODE = """\
+def train_mode(model):
+    for bn in model.modules():
+        if isinstance(bn, nn.BatchNorm2d):
+            {}
+    model.train()
+    {}"""
+SHEETS = {  # the sheet, the task's name, a wrong answer, what the panel says about it, a right answer
+    "size": (
+        "exercises/01_convolution_blocks.ipynb",
+        "conv_output_size",
+        SIZE + "(size - kernel_size) // stride + 1",
+        "Expected",
+        SIZE + "(size + 2 * padding - kernel_size) // stride + 1",
+    ),
+    "mode": (
+        "exercises/07_transfer_learning.ipynb",
+        "train_mode",
+        MODE.format("pass", "[m.eval() for m in model.modules() if frozen(m)]")
+        + "\nfrozen = lambda m: isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad",
+        "a later model.train()",
+        MODE.format("bn.train = types.MethodType(train, bn)", "")
+        + "\ntrain = lambda bn, on=True: type(bn).train(bn, on and bn.weight.requires_grad)",
+    ),
+}
 
 
 def place_of(notebook: Notebook, start: str) -> int:
@@ -25,21 +47,27 @@ def place_of(notebook: Notebook, start: str) -> int:
     return found[0]
 
 
-def test_the_panel_says_what_an_answer_is(open_notebook: OpenNotebook) -> None:
-    notebook = open_notebook(SHEET)
+@pytest.mark.parametrize(
+    ("sheet", "name", "wrong", "about_it", "right"), SHEETS.values(), ids=SHEETS
+)
+def test_the_panel_says_what_an_answer_is(
+    sheet: str, name: str, wrong: str, about_it: str, right: str, open_notebook: OpenNotebook
+) -> None:
+    notebook = open_notebook(sheet)
     notebook.run_cell(place_of(notebook, "from resnet_edu import checks"))
-    answer = place_of(notebook, "def conv_output_size(")
-    check = place_of(notebook, "checks.conv_output_size(")
+    answer = place_of(notebook, f"def {name}(")
+    check = place_of(notebook, f"checks.{name}(")
     panel = notebook.output(check)
 
     notebook.run_cell(answer)
     notebook.run_cell(check)
     assert "Not attempted yet" in panel.inner_text()
 
-    for source, says in ((WRONG, "Not yet"), (RIGHT, "Passed")):
+    for source, verdict, says in ((wrong, "Not yet", about_it), (right, "Passed", "Right")):
         type_in(notebook, answer, source)
         notebook.run_cell(answer)
         notebook.run_cell(check)
+        assert verdict in panel.inner_text()
         assert says in panel.inner_text()
     assert notebook.errors() == []
 
