@@ -170,6 +170,9 @@ def test_each_class_needs_an_image(model: nn.Module) -> None:
 # Pictures
 
 
+NONE = np.zeros((2, 2), dtype=int)
+
+
 def history(*validation: float) -> History:
     measured = {10 * place: accuracy for place, accuracy in enumerate(validation, 1)}
     return History(30, (1.0,) * 4, (0.5,) * 4, measured)
@@ -192,17 +195,17 @@ def test_the_dial_has_a_row_for_each_of_the_last_runs() -> None:
 
 def test_before_a_measurement_all_runs_are_earlier_ones() -> None:
     picture = draw.DialPicture(["a", "b"], 30)
-    picture.update(history(), None, [("setting", 0.5)])
+    picture.update(history(), NONE, [("setting", 0.5)])
     earlier, last = picture.axes[2].lines
     assert (list(earlier.get_xdata()), list(last.get_xdata())) == ([0.5], [])
 
 
 def test_the_dial_forgets_what_it_showed() -> None:
     picture = draw.DialPicture(["a", "b"], 30)
-    empty = picture.update(History(30), None, [])
+    empty = picture.update(History(30), NONE, [])
     full = picture.update(history(0.5), np.eye(2, dtype=int), [("setting", 0.5)])
     assert full != empty
-    assert picture.update(History(30), None, []) == empty
+    assert picture.update(History(30), NONE, []) == empty
 
 
 def test_a_confusion_is_green_where_right_and_pink_where_wrong() -> None:

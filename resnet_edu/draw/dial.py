@@ -41,12 +41,12 @@ class DialPicture:
         self._kept = KeptFigure(figure, [*moving, *self._frame_runs(runs)])
 
     def update(
-        self, history: History, confusion: np.ndarray | None, runs: Sequence[tuple[str, float]]
+        self, history: History, confusion: np.ndarray, runs: Sequence[tuple[str, float]]
     ) -> bytes:
         """Draw the training so far; give the picture as a PNG file.
 
         `history.validation` holds accuracies on held-out images, `confusion` (C, C) counts those of the
-        class of a row that were taken for the class of a column, or is None while nothing was measured.
+        class of a row that were taken for the class of a column: zeros while nothing was measured.
         `runs` has what each run was, and its accuracy on held-out images. Once something was measured, the
         last of them is the one at hand.
         """
@@ -112,9 +112,7 @@ class DialPicture:
         self._rows = list(zip(left, right, strict=True))
         return [self._earlier, self._last, *left, *right]
 
-    def _draw_matrix(self, confusion: np.ndarray | None) -> str:
-        if confusion is None:
-            confusion = np.zeros((len(self._names),) * 2, dtype=int)
+    def _draw_matrix(self, confusion: np.ndarray) -> str:
         cells = confusion_cells(confusion, confusion.sum(1))
         self._cells.set_data(cells)
         for (row, column), count in np.ndenumerate(confusion):

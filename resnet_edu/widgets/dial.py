@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import ipywidgets as widgets
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
@@ -106,7 +105,7 @@ class TransferDial(Trainer):
 
     def _forget(self) -> None:
         self._history = History(STEPS)
-        self._confusion: np.ndarray | None = None
+        self._confusion = torch.zeros(self._classes, self._classes, dtype=torch.long).numpy()
 
     def _tune(self, model: nn.Module, setting: DialSetting) -> None:
         frozen, rest = transfer.split(model, setting.freeze)
