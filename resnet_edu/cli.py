@@ -1,4 +1,4 @@
-"""The command line: `resnet-edu doctor`, `progress`, `pretrain`, `finetune` and `predict`."""
+"""The command line: `resnet-edu doctor`, `progress`, `pretrain`, `finetune`, `predict`, `grade`."""
 
 from __future__ import annotations
 
@@ -61,6 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     predict.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
 
+    about = "mark the exercise sheets of a class"
+    grade = commands.add_parser("grade", help=about, description=f"{about.capitalize()}.")
+    grade.add_argument(
+        "sheets", type=Path, nargs="+", metavar="FILE|FOLDER", help="notebooks, or folders of them"
+    )
+    grade.add_argument(
+        "--out", type=Path, required=True, metavar="report.html", help="the file for the report"
+    )
+    grade.add_argument("--csv", action="store_true", help="write the results also as report.csv")
+
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal may lack the symbols
@@ -70,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "pretrain": _pretrain,
         "finetune": _finetune,
         "predict": _predict,
+        "grade": _grade,
     }
     return run[options.command](options)
 
@@ -150,6 +161,26 @@ def _predict(options: argparse.Namespace) -> int:
         print(f"resnet-edu predict: {error}", file=sys.stderr)
         return 1
     return 0 if all_is_well else 1
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from resnet_edu import files, grade
+
+    try:
+        graded = grade.grade(grade.find_sheets(options.sheets))
+        files.put(options.out, grade.report(graded).encode())
+        if options.csv:
+            files.put(options.out.with_suffix(".csv"), grade.table(graded).encode("utf-8-sig"))
+    except (ValueError, OSError) as error:
+        print(f"resnet-edu grade: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing was written.", file=sys.stderr)
+        return 1
+    for sheet in graded:
+        print(sheet)
+    print(f"Written: {options.out}")
+    return 0
 
 
 def _from(least: int):

@@ -1,0 +1,186 @@
+"""What grading found, as a page for the instructor and as a table for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from html import escape
+from string import Template
+
+from resnet_edu.checks.course import Sheet
+from resnet_edu.grade.sheet import Graded, Status, TaskResult
+
+SYMBOLS = {
+    Status.PASSED: "✓",
+    Status.WRONG: "✗",
+    Status.NOT_ATTEMPTED: "○",
+    Status.CRASHED: "!",
+    Status.MISSING: "?",
+}
+PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Exercise sheets</title>
+<style>
+:root { color-scheme: light dark; --ground: #ffffff; --text: #1c2126; --quiet: #5f6b76; --line: #e3e7ea;
+  --passed: #1d7a43; --wrong: #b5540a; }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #141414; --text: #e6eaee; --quiet: #9aa6b1; --line: #30363c; --passed: #5bc98a;
+    --wrong: #f0a35c; }
+}
+body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 4rem; background: var(--ground);
+  color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; margin: 0 0 .5rem; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 1.5rem 0 .25rem; overflow-wrap: anywhere; }
+p { margin: .4rem 0; max-width: 46rem; overflow-wrap: anywhere; }
+.quiet { color: var(--quiet); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; }
+td, th { text-align: left; vertical-align: top; padding: .3rem 1.1rem .3rem 0;
+  border-bottom: 1px solid var(--line); }
+th { font-weight: 600; }
+tbody th { min-width: 9rem; max-width: 20rem; overflow-wrap: anywhere; }
+.number { text-align: right; }
+.passed { color: var(--passed); font-weight: 700; }
+.not-yet, .crashed { color: var(--wrong); font-weight: 700; }
+code { font-size: .95em; }
+</style>
+</head>
+<body>
+<h1>Exercise sheets</h1>
+$content
+</body>
+</html>
+""")
+
+
+def report(graded: Sequence[Graded]) -> str:
+    """One page: the class at a glance, its common mistakes, and every sheet."""
+    parts = [f"<p>{_counted(graded)}</p>", f'<p class="quiet">{_legend()}</p>']
+    by_sheet = _by_sheet(graded)
+    for sheet, theirs in by_sheet.items():
+        parts.append(f"<h2>{sheet.number} {escape(sheet.title)}</h2>")
+        parts += [_overview(sheet, theirs), _mistakes(theirs)]
+    no_sheets = [one for one in graded if one.sheet is None]
+    if no_sheets:
+        parts.append("<h2>Could not be marked</h2>")
+        parts += [_named(one, " ".join(one.notes)) for one in no_sheets]
+    told = [
+        one
+        for theirs in by_sheet.values()
+        for one in theirs
+        if one.notes or one.passed < len(one.results)
+    ]
+    if told:
+        parts.append("<h2>Sheet by sheet</h2>")
+        parts += [_details(one) for one in told]
+    return PAGE.substitute(content="\n".join(parts))
+
+
+def table(graded: Iterable[Graded]) -> str:
+    """CSV, one row for each task: file, sheet, task, name, status, mistake, message, notes."""
+    out = io.StringIO()
+    write = csv.writer(out).writerow
+    write(("file", "sheet", "task", "name", "status", "mistake", "message", "notes"))
+    for one in graded:
+        notes = " ".join(one.notes)
+        if one.sheet is None:
+            write(map(_plain, (str(one.path), "", "", "", "could not be marked", "", "", notes)))
+        for result in one.results:
+            row = (
+                str(one.path),
+                one.sheet.number,
+                result.task.number,
+                result.task.name,
+                result.status.value,
+                result.mistake or "",
+                result.message,
+                notes,
+            )
+            write(map(_plain, row))
+    return out.getvalue()
+
+
+def _plain(text: str) -> str:
+    """A spreadsheet takes what begins with one of these signs for a formula, and runs it."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _by_sheet(graded: Iterable[Graded]) -> dict[Sheet, list[Graded]]:
+    found: defaultdict[Sheet, list[Graded]] = defaultdict(list)
+    for one in graded:
+        if one.sheet is not None:
+            found[one.sheet].append(one)
+    return dict(sorted(found.items(), key=lambda item: item[0].number))
+
+
+def _counted(graded: Sequence[Graded]) -> str:
+    tasks = [result for one in graded for result in one.results]
+    passed = sum(result.status is Status.PASSED for result in tasks)
+    return f"{len(graded)} files, {len(tasks)} tasks, {passed} of them passed."
+
+
+def _legend() -> str:
+    return ", ".join(f"{symbol} {status.value}" for status, symbol in SYMBOLS.items())
+
+
+def _overview(sheet: Sheet, theirs: Iterable[Graded]) -> str:
+    head = "".join(
+        f'<th scope="col">{task.number} <code>{escape(task.name)}</code></th>'
+        for task in sheet.tasks
+    )
+    rows = "".join(
+        f'<tr><th scope="row">{escape(one.path.name)}{" *" if one.notes else ""}</th>'
+        + "".join(_cell(result) for result in one.results)
+        + f'<td class="number">{one.passed} of {len(one.results)}</td></tr>'
+        for one in theirs
+    )
+    return (
+        f'<div class="scroll"><table><thead><tr><th scope="col">File</th>{head}'
+        f'<th scope="col">Passed</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        '<p class="quiet">* see the notes on this file below</p>'
+    )
+
+
+def _cell(result: TaskResult) -> str:
+    kind = result.status.value.replace(" ", "-")
+    words = result.mistake or result.status.value
+    symbol = f'<span aria-hidden="true">{SYMBOLS[result.status]}</span>'
+    return f'<td class="{kind}">{symbol} {escape(words)}</td>'
+
+
+def _mistakes(theirs: Iterable[Graded]) -> str:
+    wrong = [r for one in theirs for r in one.results if r.status is Status.WRONG]
+    if not wrong:
+        return ""
+    counted = Counter((r.task.number, r.mistake or "not a known mistake", r.message) for r in wrong)
+    rows = "".join(
+        f'<tr><td class="number">{count}</td><td>{number}</td><td>{escape(mistake)}</td>'
+        f"<td>{escape(message)}</td></tr>"
+        for (number, mistake, message), count in counted.most_common()
+    )
+    return (
+        '<h3>Mistakes, the most common first</h3><div class="scroll"><table><thead><tr>'
+        '<th scope="col">Sheets</th><th scope="col">Task</th><th scope="col">Mistake</th>'
+        f'<th scope="col">What the learner is told</th></tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _details(one: Graded) -> str:
+    lines = [_named(one, " ".join(one.notes))]
+    for result in one.results:
+        if result.status is not Status.PASSED:
+            known = f"<b>{escape(result.mistake)}</b>. " if result.mistake else ""
+            task = f"{result.task.number} <code>{escape(result.task.name)}</code>"
+            said = f"{result.status.value}. {known}{escape(result.message)}"
+            lines.append(f"<p>{SYMBOLS[result.status]} {task}, {said}</p>")
+    return "\n".join(lines)
+
+
+def _named(one: Graded, notes: str) -> str:
+    return f"<h3>{escape(str(one.path))}</h3>" + (f"<p>{escape(notes)}</p>" if notes else "")

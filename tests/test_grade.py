@@ -1,0 +1,196 @@
+"""Marking: a class of thirty sheets, right, wrong, hostile and broken, every verdict known in advance."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from resnet_edu import cli, grade
+from resnet_edu.checks.course import SHEETS
+from resnet_edu.grade import Status, run, sheet
+
+ROOT = Path(__file__).parents[1]
+FIRST = SHEETS[0]
+NAMES = [task.name for task in FIRST.tasks]
+
+
+def notebook(folder="solutions", name="01_convolution_blocks"):
+    return nbformat.read(ROOT / folder / f"{name}.ipynb", as_version=4)
+
+
+def place_of(book, name):
+    starts = (f"def {name}(", f"class {name}(")
+    return next(
+        i
+        for i, cell in enumerate(book.cells)
+        if cell.cell_type == "code" and any(s in cell.source for s in starts)
+    )
+
+
+def answered(code, name="conv_output_size", folder="solutions"):
+    """A sheet in which one task is answered by `code`."""
+    book = notebook(folder)
+    book.cells[place_of(book, name)].source = code
+    return book
+
+
+def without(*pieces):
+    """A solved sheet without the cells that hold one of these pieces of text."""
+    book = notebook()
+    book.cells = [cell for cell in book.cells if not any(p in cell.source for p in pieces)]
+    return book
+
+
+def with_cell(code, at=1, book=None):
+    book = book or notebook()
+    book.cells.insert(at, nbformat.v4.new_code_cell(code))
+    return book
+
+
+SIGNATURE = "def conv_output_size(size, kernel_size, stride=1, padding=0):\n    "
+PANEL = "from IPython.display import HTML\nHTML('<b>✓ Passed</b>: conv_output_size')"
+FAKE = "class checks:\n    def __getattr__(self, name):\n        return print\n"
+TAMPER = (
+    "from resnet_edu.checks import check\n"
+    "check.Check.__call__ = lambda self, answer: 'passed'\n"
+    "check.Check._judge = lambda self, answer: 'passed'"
+)
+
+
+def first(status, mistake=None, rest=Status.PASSED):
+    return [(status, mistake), *[(rest, None)] * 4]
+
+
+def the_class():
+    """For each file: the notebook or its text, the results of its tasks, a word in its notes."""
+    ok, missing = first(Status.PASSED), Status.MISSING
+    output = answered(f"{SIGNATURE}return (size + 2 * padding - kernel_size) // stride")
+    return {
+        "ann": (notebook(), ok, ""),
+        "ben": (notebook("exercises"), [(Status.NOT_ATTEMPTED, None)] * 5, ""),
+        "cem": (output, first(Status.WRONG, "no-plus-one"), ""),
+        "dee": (answered(f"{SIGNATURE}return (size + padding - kernel_size) // stride + 1"),
+                first(Status.WRONG, "padding-once"), ""),
+        "eli": (answered(f"{SIGNATURE}return (size + 2 * padding - kernel_size) / stride + 1"),
+                first(Status.WRONG, "no-floor"), ""),
+        "fay": (answered(f"{SIGNATURE}return size +* 2"), first(Status.CRASHED), ""),
+        "gil": (answered(f"{SIGNATURE}while True:\n        pass"),
+                first(Status.WRONG, "too-slow"), ""),
+        "hal": (answered(f"{SIGNATURE}raise SystemExit"), first(Status.WRONG, "raised-error"), ""),
+        "ida": (answered("while True:\n    pass\n\n" + SIGNATURE + "return 1"),
+                first(Status.CRASHED), "ran longer than"),
+        "jan": (answered("import os\nos._exit(3)\n" + SIGNATURE + "return 1"),
+                first(Status.CRASHED), "ended the kernel"),
+        "kim": (answered(f"{SIGNATURE}import os\n    os._exit(3)"), first(Status.CRASHED), ""),
+        "lee": (with_cell("hog = bytearray(3 * 10**9)\nfor i in range(0, len(hog), 4096): hog[i] = 1"),
+                ok, "GB of memory"),
+        "mia": (without("def conv_output_size"), first(missing), ""),
+        "ned": (without("checks.conv_output_size("), ok, "changed or deleted: 1.1"),
+        "oli": (with_cell(FAKE + "checks = checks()", 3, notebook("exercises")),
+                [(Status.NOT_ATTEMPTED, None)] * 5, "of its own, which was not used"),
+        "pam": (with_cell(PANEL, 5, notebook("exercises")),
+                [(Status.NOT_ATTEMPTED, None)] * 5, "prints a verdict"),
+        "quy": (with_cell(TAMPER, 3, notebook("exercises")),
+                [(Status.NOT_ATTEMPTED, None)] * 5, "look at it yourself"),
+        "ron": (answered("from resnet_edu.blocks import ConvBlock", "ConvBlock"),
+                [*[(Status.PASSED, None)] * 4, (missing, None)], ""),
+        "sue": (answered("conv_output_size = 3"), first(Status.WRONG, "not-callable"), ""),
+        "tom": (with_cell("import urllib.request\nurllib.request.urlopen('http://192.0.2.1', timeout=30)"),
+                ok, ""),
+        "uma": (with_cell("1 / 0"), ok, ""),
+        "vic": (with_cell("print('x' * 50_000_000)"), ok, ""),
+        "wim": (with_cell("import sys\nsys.exit()"), ok, ""),
+        "xia": (with_cell("import builtins\nbuiltins.print = None\nimport torch\ntorch.manual_seed(7)"),
+                ok, ""),
+        "yan": (with_cell("raise KeyboardInterrupt"), ok, ""),
+        "zoe": ("{ broken", None, "damaged"),
+        "emp": ("", None, "damaged"),
+        "lis": (json.dumps([1, 2]), None, "damaged"),
+        "nul": (nbformat.v4.new_notebook(), None, "none of the tasks"),
+        "oth": (notebook("lessons", "00_start_here"), None, "none of the tasks"),
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_class_of_thirty(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "SECONDS", 25)
+    monkeypatch.setattr(run, "MEMORY", 2 * 2**30)
+    pupils = the_class()
+    assert len(pupils) == 30
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for name, (book, _, _) in pupils.items():
+        text = book if isinstance(book, str) else nbformat.writes(book)
+        (folder / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+
+    graded = {one.path.stem: one for one in grade.grade(grade.find_sheets([folder]))}
+    for name, (_, wanted, note) in pupils.items():
+        one = graded[name]
+        if wanted is None:
+            assert (one.sheet, one.results) == (None, ()), name
+        else:
+            assert one.sheet is FIRST, name
+            found = [(result.status, result.mistake) for result in one.results]
+            assert found == wanted, (name, one)
+        assert note in " ".join(one.notes), (name, one.notes)
+        assert note or not one.notes, (name, one.notes)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+    page = grade.report(list(graded.values()))
+    assert "30 files, 125 tasks" in page
+    assert all(f"{name}.ipynb" in page for name in pupils)
+    rows = list(csv.DictReader(io.StringIO(grade.table(list(graded.values())))))
+    assert len(rows) == 25 * 5 + 5
+    assert next(r["mistake"] for r in rows if r["file"].endswith("cem.ipynb")) == "no-plus-one"
+
+
+def test_a_sheet_is_known_by_what_is_in_it(tmp_path):
+    for known in SHEETS:
+        copy = tmp_path / "mine.ipynb"
+        copy.write_bytes((ROOT / "exercises" / f"{known.file}.ipynb").read_bytes())
+        handed = sheet.read(copy)
+        assert handed.sheet is known
+        assert handed.notes == ()
+        assert all(handed.defines(task.name) for task in known.tasks)
+
+
+def test_notebooks_are_found_in_folders_but_not_hidden_ones(tmp_path):
+    for name in ("b/two.ipynb", "a/one.ipynb", "a/.ipynb_checkpoints/one.ipynb", "a/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    found = grade.find_sheets([tmp_path, tmp_path / "a" / "one.ipynb"])
+    assert [path.name for path in found] == ["one.ipynb", "two.ipynb"]
+    with pytest.raises(ValueError, match="does not exist"):
+        grade.find_sheets([tmp_path / "c"])
+
+
+def test_the_command_line_writes_a_page_and_a_table(tmp_path, capsys):
+    (tmp_path / "=cmd.ipynb").write_text("{ broken")
+    out = tmp_path / "report.html"
+    command = ["grade", str(tmp_path), "--out", str(out), "--csv"]
+    assert cli.main(command) == 0
+    assert "Could not be marked" in out.read_text("utf-8")
+    assert "could not be marked" in out.with_suffix(".csv").read_text("utf-8-sig")
+    assert "=cmd.ipynb: The file is damaged" in capsys.readouterr().out
+    assert cli.main(["grade", str(tmp_path / "none"), "--out", str(out)]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_a_table_holds_no_formulas():
+    path = Path("=HYPERLINK(1).ipynb")
+    rows = list(csv.reader(io.StringIO(grade.table([grade.Graded(path, None, notes=("@x",))]))))
+    assert rows[1][0] == "'=HYPERLINK(1).ipynb"
+    assert rows[1][-1] == "'@x"
+
+
+def test_a_name_cannot_put_anything_into_the_page():
+    path = Path("<script>alert(1)</script>.ipynb")
+    page = grade.report([grade.Graded(path, None, notes=("<img src=x>",))])
+    assert "<script>" not in page
+    assert "<img" not in page
