@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
@@ -114,7 +115,7 @@ class Check:
             names = inspect.signature(self.reference).parameters
             return answer(**dict(zip(names, arguments, strict=False)))
 
-        wanted = self._look(self.reference)
+        wanted = self._wanted
         with TimeLimit(SECONDS) as limit:
             looks = self._look(answer, limit)
             if isinstance(looks[-1].problem, Wrong):
@@ -164,6 +165,11 @@ class Check:
     def _not_yet(self, mistake: str | None, message: str, evidence: Evidence) -> Verdict:
         short = tuple((label, shortened(text)) for label, text in evidence)
         return Verdict(False, mistake, message, self.name, short)
+
+    @cached_property
+    def _wanted(self) -> list[Look]:
+        """What the reference does: always the same, so it is looked at once."""
+        return self._look(self.reference)
 
     def _look(self, answer: Answer, limit: TimeLimit = UNLIMITED) -> list[Look]:
         """The answer in every case, or up to a mistake that is plain at once."""
