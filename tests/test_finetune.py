@@ -389,6 +389,12 @@ def test_a_folder_with_other_things_is_left_as_it_is(colours, source, tmp_path, 
     assert content_of(tmp_path) == {name: b"mine"}
 
 
+def test_a_half_written_plan_is_no_other_thing(colours, source, tmp_path):
+    (tmp_path / f"{tune.PLAN}.part").write_bytes(b"{")
+
+    assert finetune.finetune(colours, tmp_path, weights=source).accuracy > 0.9
+
+
 def test_a_folder_among_the_photos_is_refused(colours, source):
     for out in (colours, colours / "out", colours / "red" / ".." / "out"):
         with pytest.raises(ValueError, match="would be taken for a class the next time"):

@@ -167,7 +167,8 @@ def _require_own(out: Path, settings: dict[str, str]) -> None:
     if not out.exists():
         return
     if not (out / PLAN).exists():
-        if others := [p.name for p in out.iterdir() if not p.name.startswith(".")]:
+        begun = (".", PLAN)  # hidden files, and a plan that a kill left half written
+        if others := [p.name for p in out.iterdir() if not p.name.startswith(begun)]:
             raise files.FileError(
                 f"{out} holds other things already, such as {min(others)}. Nothing was changed. Give a "
                 f"new or empty folder."
