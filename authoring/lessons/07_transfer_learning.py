@@ -186,6 +186,7 @@ def tuned(task, freeze, count, seed, start=pretrained, recipe=TUNE):
     inputs, few = task.outputs[freeze], choose(task.labels, count, seed)
     known = TensorDataset(inputs[few], task.labels[few])
     training.fit(rest, known, replace(recipe, seed=seed), on_step=training.quiet)
+    network.zero_grad()  # gives the memory of its gradients back
     others = TensorDataset(inputs[unseen], task.labels[unseen])
     return network, training.evaluate(rest, others)
 

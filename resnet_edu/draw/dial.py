@@ -73,7 +73,7 @@ class DialPicture:
         (self._held_out,) = ax.plot(
             [], [], "o-", color=COLOURS["residual"], linewidth=2, label="held out"
         )
-        ax.legend(frameon=False, loc="lower right")
+        ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.02, 0.97), ncols=2)
         return [self._batches, self._held_out]
 
     def _frame_matrix(self, ax: Axes) -> list:
