@@ -5,7 +5,16 @@
                                       ->  solutions/NN_name.ipynb    executed, every check must pass
 
 The sources are jupytext's percent format. In an exercise, what stands between `### BEGIN SOLUTION` and
-`### END SOLUTION` is cut out. Run it by `make notebooks`, or for some notebooks only:
+`### END SOLUTION` is cut out. Where a mistake is to be found, it stands there too, as comments after a line
+`### INSTEAD OF`, and is code in the exercise:
+
+    ### BEGIN SOLUTION
+    return torch.relu(out + x)
+    ### INSTEAD OF
+    # return torch.relu(out) + x
+    ### END SOLUTION
+
+Run it by `make notebooks`, or for some notebooks only:
 
     python authoring/build.py 01_convolution_blocks
     python authoring/build.py authoring/lessons/01_convolution_blocks.py
@@ -36,6 +45,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+BUG = "### INSTEAD OF"
 STUB = "raise NotImplementedError"
 MAX_BYTES = 1_500_000
 CELL_TIMEOUT = 600  # seconds
@@ -119,6 +129,8 @@ def read(target: Target) -> NotebookNode:
         if cell.cell_type == "code":
             cut = cut_solutions(cell.source, where)
             has_solution |= cut != cell.source
+            if target.folder != "lessons" and (marks := _nbgrader(cells, place)):
+                cell.metadata["nbgrader"] = marks
             if target.folder == "exercises":
                 cell.source = cut
     if has_solution and target.folder == "lessons":
@@ -134,12 +146,12 @@ def read(target: Target) -> NotebookNode:
 
 
 def cut_solutions(code: str, where: str) -> str:
-    """`code` with everything between the markers, and the markers, replaced by one stub.
+    """`code` with everything between the markers, and the markers, replaced by one stub, or by the mistake.
 
     `where` names the cell in the message of the BuildError that unpaired markers raise.
     """
     lines: list[str] = []
-    inside = False
+    inside, in_bug = False, False
     for line in code.splitlines():
         marker = line.strip()
         if marker == BEGIN:
@@ -147,17 +159,45 @@ def cut_solutions(code: str, where: str) -> str:
                 raise BuildError(f"{where}: a second {BEGIN!r} before {END!r}.")
             inside = True
             lines.append(line[: line.index(BEGIN)] + STUB)
+        elif marker == BUG:
+            if not inside or in_bug:
+                raise BuildError(f"{where}: {BUG!r} stands once between {BEGIN!r} and {END!r}.")
+            in_bug = True
+            lines.pop()  # the stub
         elif marker == END:
             if not inside:
                 raise BuildError(f"{where}: {END!r} without a line {BEGIN!r} before it.")
-            inside = False
-        elif BEGIN in line or END in line:
+            inside, in_bug = False, False
+        elif any(known in line for known in (BEGIN, BUG, END)):
             raise BuildError(f"{where}: a marker must stand alone on its line, not as in {line!r}.")
+        elif in_bug:
+            if not marker.startswith("# "):
+                raise BuildError(f"{where}: after {BUG!r} every line is a comment, not {line!r}.")
+            lines.append(line.replace("# ", "", 1))
         elif not inside:
             lines.append(line)
     if inside:
         raise BuildError(f"{where}: {BEGIN!r} without a line {END!r} after it.")
     return "\n".join(lines)
+
+
+def _nbgrader(cells: Sequence[NotebookNode], place: int) -> dict[str, object]:
+    """What nbgrader wants to know of a cell (its schema, version 3): {} for those that it leaves alone.
+
+    A cell with a solution is for the learner. The call of its check, below it, gives as many points as the
+    task has dots of difficulty.
+    """
+    code = cells[place].source
+    kinds = {"schema_version": 3, "task": False}
+    if BEGIN in code:
+        name = re.search(r"^(?:def|class) (\w+)", code, re.MULTILINE)[1]
+        return kinds | {"grade_id": name, "grade": False, "solution": True, "locked": False}
+    if check := re.fullmatch(r"checks\.\w+\(([A-Za-z_]\w*)\)", code):
+        above = "".join(cell.source for cell in cells[:place] if cell.cell_type == "markdown")
+        points = above.rpartition("*Difficulty ")[2].partition(",")[0].count("●")
+        marks = {"grade": True, "solution": False, "locked": True, "points": points}
+        return kinds | marks | {"grade_id": f"check_{check[1]}"}
+    return {}
 
 
 def _cell_id(name: str, place: int) -> str:

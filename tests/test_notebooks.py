@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 
 from authoring import build
 from authoring.build import Target
+from resnet_edu.checks.course import SHEETS as SHEETS_OF_THE_COURSE
 
 TARGETS = build.targets()
 LESSONS = [target for target in TARGETS if target.folder == "lessons"]
@@ -51,6 +52,27 @@ def test_is_a_valid_notebook(target: Target) -> None:
     notebook = read(target)
     nbformat.validate(notebook)
     assert "widgets" not in notebook.metadata
+
+
+@every([target for target in TARGETS if target.folder != "lessons"])
+def test_nbgrader_knows_what_to_grade(target: Target) -> None:
+    """The fields, types and rules of nbgrader's documented metadata, schema version 3."""
+    cells = [cell for cell in read(target).cells if "nbgrader" in cell.metadata]
+    marks = [cell.metadata.nbgrader for cell in cells]
+    assert len({m.grade_id for m in marks}) == len(marks)
+    for cell, m in zip(cells, marks, strict=True):
+        assert cell.cell_type == "code"
+        assert (m.schema_version, m.task) == (3, False)
+        assert re.fullmatch(r"[a-zA-Z0-9_\-]+", m.grade_id)
+        assert all(isinstance(m[flag], bool) for flag in ("grade", "solution", "locked"))
+        assert m.grade != m.solution
+        assert m.locked == m.grade
+        assert ("points" in m) == m.grade
+        assert 1 <= m.get("points", 1) <= 3
+    tasks = [m.grade_id for m in marks if m.solution]
+    sheet = next(sheet for sheet in SHEETS_OF_THE_COURSE if sheet.file == target.name)
+    assert tasks == [task.name for task in sheet.tasks]
+    assert [m.grade_id for m in marks if m.grade] == [f"check_{name}" for name in tasks]
 
 
 @every(EXECUTED)
