@@ -224,6 +224,21 @@ def weighted_means(model, batches):
     return total / images
 
 
+@right(checks.accuracy)
+def sums_of_pairs(model, batches):
+    modes = {m: m.training for m in model.modules()}
+    model.eval()
+    counts = torch.zeros(2, dtype=torch.int64)
+    with torch.set_grad_enabled(False):
+        for images, labels in iter(batches):
+            best = torch.topk(model.forward(images), k=1, dim=1).indices[:, 0]
+            counts += torch.tensor([torch.count_nonzero(best == labels), labels.numel()])
+    for m, mode in modes.items():
+        m.training = mode
+    right, total = counts.tolist()
+    return right / total
+
+
 @wrong(checks.accuracy, "mean-of-batch-means")
 def means_of_means(model, batches):
     was = model.training
@@ -395,6 +410,31 @@ def modules_added_one_by_one(depth, num_classes=10):
     return net
 
 
+@right(checks.plain_network)
+def from_a_table_with_lazy_modules(depth, num_classes=10):
+    if depth < 8 or (depth - 2) % 6 != 0:
+        raise ValueError(f"depth must be 6n+2, not {depth}")
+    net = nn.Module()
+    net.conv1 = nn.LazyConv2d(16, kernel_size=3, padding="same", bias=False)
+    net.bn1 = nn.LazyBatchNorm2d()
+    inside = 16
+    for i, (width, stride) in enumerate(((16, 1), (32, 2), (64, 2)), 1):
+        row = nn.Sequential(PlainBlock(inside, width, stride))
+        row.extend(PlainBlock(width, width) for _ in range((depth - 2) // 6 - 1))
+        net.add_module(f"layer{i}", row)
+        inside = width
+    net.fc = nn.LazyLinear(num_classes)
+
+    def forward(x):
+        x = torch.relu(net.bn1(net.conv1(x)))
+        return net.fc(net.layer3(net.layer2(net.layer1(x))).mean(dim=[-2, -1]))
+
+    net.forward = forward
+    with torch.no_grad():
+        net.eval()(torch.zeros(1, 3, 32, 32))
+    return net.train()
+
+
 def _net(**changes):
     def answer(depth, num_classes=10):
         return type("Net", (_Net,), changes)(depth, num_classes)
@@ -503,6 +543,43 @@ def built_anew_and_loaded(model, extra_blocks):
     stages[2] += [_identity(64) for _ in range(extra_blocks)]
     deeper.layer1, deeper.layer2, deeper.layer3 = (nn.Sequential(*s) for s in stages)
     return deeper.eval()
+
+
+@right(checks.deepen_by_identity)
+def numbers_loaded_into_a_larger_network(model, extra_blocks):
+    """A stage in the middle grows at its beginning, and the old blocks move up."""
+    classes, width = model.fc.weight.shape
+    deeper = networks.cifar_plain(8, classes)
+    state = {}
+    for name, value in model.state_dict().items():
+        stage, _, rest = name.partition(".")
+        if stage == "layer2" and not rest.startswith("0."):
+            place, _, rest = rest.partition(".")
+            name = f"layer2.{int(place) + extra_blocks}.{rest}"
+        state[name] = value
+    for stage in ("layer1", "layer2", "layer3"):
+        blocks = getattr(deeper, stage)
+        wanted = len(getattr(model, stage)) + (extra_blocks if stage == "layer2" else 0)
+        while len(blocks) < wanted:
+            blocks.append(PlainBlock(blocks[0].out_channels, blocks[0].out_channels))
+    eye = torch.zeros(32, 32, 3, 3)
+    eye[:, :, 1, 1] = torch.eye(32)
+    for place in range(1, 1 + extra_blocks):
+        for i in (1, 2):
+            state[f"layer2.{place}.conv{i}.weight"] = eye
+            state |= {
+                f"layer2.{place}.bn{i}.{key}": torch.full((32,), number)
+                for key, number in (
+                    ("weight", 1.0),
+                    ("bias", 0.0),
+                    ("running_mean", 0.0),
+                    ("running_var", 1 - 1e-5),
+                )
+            }
+            state[f"layer2.{place}.bn{i}.num_batches_tracked"] = torch.tensor(0)
+    deeper.load_state_dict(state)
+    assert deeper.fc.in_features == width
+    return deeper
 
 
 @wrong(checks.deepen_by_identity, "original-changed")

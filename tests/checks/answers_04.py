@@ -201,6 +201,21 @@ def _pad(x, before, after):
     return F.pad(x, (0, 0, 0, 0, before, after))
 
 
+@right(checks.identity_shortcut)
+def a_matrix_over_the_channels(x, out_channels, stride):
+    rows, columns = (torch.arange(0, n, stride) for n in x.shape[2:])
+    x = x.index_select(2, rows).index_select(3, columns)
+    place = torch.eye(out_channels)[(out_channels - x.shape[1]) // 2 :][: x.shape[1]]
+    return torch.einsum("co,nchw->nohw", place, x)
+
+
+@right(checks.identity_shortcut)
+def padded_with_a_module_where_channels_are_last(x, out_channels, stride):
+    half = (out_channels - x.shape[1]) // 2
+    pad = nn.ZeroPad2d((half, half, 0, 0))
+    return pad(x[:, :, ::stride, ::stride].permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 @wrong(checks.identity_shortcut, "zeros-after")
 def zeros_last(x, out_channels, stride):
     return _pad(x[:, :, ::stride, ::stride], 0, out_channels - x.shape[1])
@@ -402,6 +417,34 @@ def a_shorter_stage(model, name):
     return copied
 
 
+@right(checks.without_block)
+def rebuilt_by_the_modules_names(model, name):
+    block = dict(model.named_modules())[name]
+    if block.conv1.in_channels != block.conv2.out_channels or max(block.conv1.stride) > 1:
+        raise ValueError(f"cannot take out {name}")
+    found = copy.deepcopy(model)
+    parent = found.get_submodule(name.rpartition(".")[0])
+    parent[int(name.rpartition(".")[2])].forward = lambda x: x
+    return found
+
+
+@right(checks.without_block)
+def the_shape_is_tried(model, name):
+    class Skip(nn.Module):
+        def forward(self, x):
+            return x
+
+    without = copy.deepcopy(model).eval()
+    stage, _, place = name.partition(".")
+    without._modules[stage]._modules[place] = Skip()
+    try:
+        with torch.no_grad():
+            without(torch.zeros(1, 3, 32, 32))
+    except RuntimeError as error:
+        raise ValueError(f"{name} changes the shape") from error
+    return without.train(model.training)
+
+
 @wrong(checks.without_block, "original-changed")
 def in_place(model, name):
     stage, place = name.split(".")
@@ -531,6 +574,27 @@ class in_a_loop(_Pre):
         for bn, conv in ((self.bn1, self.conv1), (self.bn2, self.conv2)):
             out = conv(bn(out).clamp(min=0))
         return x + out
+
+
+@right(checks.pre_activation_block)
+class lazy_batch_norm_as_a_function(_Pre):
+    """Batch norm as a function of the module's numbers; the sum by `torch.stack`."""
+
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.conv1 = nn.LazyConv2d(channels, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        out = x
+        for i in (1, 2):
+            bn, conv = self.get_submodule(f"bn{i}"), self.get_submodule(f"conv{i}")
+            if bn.training:
+                bn.num_batches_tracked += 1
+            out = F.batch_norm(
+                out, bn.running_mean, bn.running_var, bn.weight, bn.bias, bn.training, 0.1, bn.eps
+            )
+            out = conv(torch.where(out > 0, out, torch.zeros_like(out)))
+        return torch.stack([x, out]).sum(0)
 
 
 @wrong(checks.pre_activation_block, "relu-after-addition")
