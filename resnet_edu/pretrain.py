@@ -81,7 +81,7 @@ def pretrain(folder: str | Path, recipe: Recipe, validation: TensorDataset) -> H
                 on_step=training.quiet if rank else None,
             )
         if not (rank or history.stopped):
-            weights.save(model.half(), folder / WEIGHTS)
+            weights.save(model.half(), folder / WEIGHTS, {"preparation": "glyphs"})
     return history
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from resnet_edu import cli, data, pretrain, training, weights
+from resnet_edu import cli, data, files, pretrain, training, weights
 from resnet_edu.files import FileError
 from resnet_edu.training import Recipe, evaluate
 
@@ -44,6 +44,7 @@ def test_the_network_is_a_resnet50_of_a_quarter_of_the_width_for_all_glyphs():
     assert model.conv1.out_channels == 16
     assert model.conv1.kernel_size == (7, 7)
     assert model.fc.out_features == len(data.GLYPHS)
+    assert files.read(saved)[1]["preparation"] == "glyphs"  # finetune --weights FILE asks for it
     assert not model.layer1[0].bn3.weight.any()
     assert torch.equal(model.conv1.weight, pretrain.network(seed=1).conv1.weight)
     assert not torch.equal(model.conv1.weight, other.conv1.weight)
@@ -68,6 +69,7 @@ def test_weights_are_saved_at_half_precision_and_can_be_loaded(tmp_path, few, ca
     assert {t.dtype for t in load_file(saved).values() if t.is_floating_point()} == {torch.float16}
     assert saved.stat().st_size < 4 * 2**20
     assert model.fc.out_features == len(data.GLYPHS)
+    assert files.read(saved)[1]["preparation"] == "glyphs"  # finetune --weights FILE asks for it
     assert evaluate(model, few) == pytest.approx(history.validation_accuracy, abs=0.11)
 
 
