@@ -44,7 +44,6 @@ def test_the_network_is_a_resnet50_of_a_quarter_of_the_width_for_all_glyphs():
     assert model.conv1.out_channels == 16
     assert model.conv1.kernel_size == (7, 7)
     assert model.fc.out_features == len(data.GLYPHS)
-    assert files.read(saved)[1]["preparation"] == "glyphs"  # finetune --weights FILE asks for it
     assert not model.layer1[0].bn3.weight.any()
     assert torch.equal(model.conv1.weight, pretrain.network(seed=1).conv1.weight)
     assert not torch.equal(model.conv1.weight, other.conv1.weight)
