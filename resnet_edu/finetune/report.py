@@ -8,7 +8,6 @@ import math
 import shlex
 from collections.abc import Iterable
 from html import escape
-from string import Template
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,58 +16,28 @@ from PIL import Image
 from resnet_edu import draw, files
 from resnet_edu.data.photos import Skipped
 from resnet_edu.finetune.result import Mistake, Result
+from resnet_edu.page import page
 
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; --ground: #ffffff; --text: #1c2126; --quiet: #5f6b76; --line: #e3e7ea;
-  --card: #f6f8f9; }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #141414; --text: #e6eaee; --quiet: #9aa6b1; --line: #30363c; --card: #1e2226; }
-  .chart { filter: invert(0.92) hue-rotate(180deg); }
-}
-body { margin: 0 auto; max-width: 56rem; padding: 2rem 1.25rem 4rem; background: var(--ground);
-  color: var(--text); font: 1rem/1.55 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0; }
-h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
-p { margin: .5rem 0; max-width: 42rem; }
-.quiet { color: var(--quiet); }
+STYLE = """
 .accuracy { font-size: 3.5rem; font-weight: 700; line-height: 1.1; margin: 1rem 0 0; }
 .chart { display: block; max-width: 100%; height: auto; background: #fff; }
+@media (prefers-color-scheme: dark) { .chart { filter: invert(0.92) hue-rotate(180deg); } }
 .mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
 figure { margin: 0; padding: .75rem; background: var(--card); border-radius: .5rem; }
 figure div { display: flex; gap: .5rem; }
 figure img { width: calc(50% - .25rem); border-radius: .25rem; }
 figcaption { margin-top: .5rem; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; }
-td, th { text-align: left; vertical-align: top; padding: .35rem 1.25rem .35rem 0;
-  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-th { font-weight: 600; min-width: 9rem; max-width: 20rem; }
 pre { background: var(--card); padding: .75rem 1rem; border-radius: .5rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-$content
-</body>
-</html>
-""")
+"""
 
 
 def write(result: Result) -> None:
     """Write the report of `result` to `result.report`, whole or not at all."""
     sections = (_accuracy, _curve, _confusion, _mistakes, _skipped, _use, _settings)
-    page = PAGE.substitute(
-        title=escape(f"Fine-tuned on {_name(result)}"),
-        content="\n".join(section(result) for section in sections),
-    )
-    files.put(result.report, page.encode(errors="replace"))
+    content = "\n".join(section(result) for section in sections)
+    html = page(f"Fine-tuned on {_name(result)}", content, STYLE)
+    files.put(result.report, html.encode(errors="replace"))
 
 
 def interval(right: int, of: int) -> tuple[float, float]:

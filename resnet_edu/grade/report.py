@@ -7,10 +7,10 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from html import escape
-from string import Template
 
 from resnet_edu.checks.course import Sheet
 from resnet_edu.grade.sheet import Graded, Status, TaskResult
+from resnet_edu.page import page
 
 SYMBOLS = {
     Status.PASSED: "✓",
@@ -19,44 +19,13 @@ SYMBOLS = {
     Status.CRASHED: "!",
     Status.MISSING: "?",
 }
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Exercise sheets</title>
-<style>
-:root { color-scheme: light dark; --ground: #ffffff; --text: #1c2126; --quiet: #5f6b76; --line: #e3e7ea;
-  --passed: #1d7a43; --wrong: #b5540a; }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #141414; --text: #e6eaee; --quiet: #9aa6b1; --line: #30363c; --passed: #5bc98a;
-    --wrong: #f0a35c; }
-}
-body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 4rem; background: var(--ground);
-  color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0 0 .5rem; }
-h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 1.5rem 0 .25rem; overflow-wrap: anywhere; }
-p { margin: .4rem 0; max-width: 46rem; overflow-wrap: anywhere; }
-.quiet { color: var(--quiet); }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; }
-td, th { text-align: left; vertical-align: top; padding: .3rem 1.1rem .3rem 0;
-  border-bottom: 1px solid var(--line); }
-th { font-weight: 600; }
-tbody th { min-width: 9rem; max-width: 20rem; overflow-wrap: anywhere; }
+STYLE = """
+:root { --passed: #1d7a43; --wrong: #b5540a; }
+@media (prefers-color-scheme: dark) { :root { --passed: #5bc98a; --wrong: #f0a35c; } }
 .number { text-align: right; }
 .passed { color: var(--passed); font-weight: 700; }
 .not-yet, .crashed { color: var(--wrong); font-weight: 700; }
-code { font-size: .95em; }
-</style>
-</head>
-<body>
-<h1>Exercise sheets</h1>
-$content
-</body>
-</html>
-""")
+"""
 
 
 def report(graded: Sequence[Graded]) -> str:
@@ -79,7 +48,7 @@ def report(graded: Sequence[Graded]) -> str:
     if told:
         parts.append("<h2>Sheet by sheet</h2>")
         parts += [_details(one) for one in told]
-    return PAGE.substitute(content="\n".join(parts))
+    return page("Exercise sheets", "\n".join(parts), STYLE)
 
 
 def table(graded: Iterable[Graded]) -> str:
