@@ -28,7 +28,8 @@ p { margin: .5rem 0; max-width: 46rem; overflow-wrap: anywhere; }
 table { border-collapse: collapse; }
 td, th { text-align: left; vertical-align: top; padding: .35rem 1.25rem .35rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-th { font-weight: 600; min-width: 9rem; max-width: 20rem; }
+th { font-weight: 600; }
+tbody th { min-width: 9rem; max-width: 20rem; }
 $style
 </style>
 </head>

@@ -22,7 +22,7 @@ SYMBOLS = {
 STYLE = """
 :root { --passed: #1d7a43; --wrong: #b5540a; }
 @media (prefers-color-scheme: dark) { :root { --passed: #5bc98a; --wrong: #f0a35c; } }
-.number { text-align: right; }
+.number { text-align: right; white-space: nowrap; }
 .passed { color: var(--passed); font-weight: 700; }
 .not-yet, .crashed { color: var(--wrong); font-weight: 700; }
 """
