@@ -93,7 +93,9 @@ def test_sheet_has_no_outputs_and_no_solution(target: Target) -> None:
     cells = [cell for cell in read(target).cells if cell.cell_type == "code"]
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
     assert "SOLUTION" not in "\n".join(cell.source for cell in cells)
-    assert any(build.STUB in cell.source for cell in cells)
+    code = "\n".join(cell.source for cell in cells)
+    assert build.STUB in code or build.BUG in target.source.read_text("utf-8")
+    assert build.BUG not in code
 
 
 @every(TARGETS)
@@ -158,7 +160,8 @@ def test_unsolved_sheet_runs_without_an_error(target: Target) -> None:
     )
     client.execute(env=os.environ | {"RESNET_EDU_STRICT": ""})
     outputs = str([cell.get("outputs") for cell in sheet.cells])
-    assert "not attempted yet" in outputs.lower()
+    assert "✓ Passed" not in outputs
+    assert "not attempted yet" in outputs.lower() or outputs.count("✗ Not yet") == 2 * 10
 
 
 # How build.py itself behaves, on small sources
@@ -354,6 +357,10 @@ def test_of_a_widget_only_the_static_picture_is_saved(course: Path) -> None:
         ("x = 1\n### END SOLUTION", "without a line '### BEGIN SOLUTION' before it"),
         ("### BEGIN SOLUTION\n### BEGIN SOLUTION\n### END SOLUTION", "a second"),
         ("x = 1  ### BEGIN SOLUTION", "must stand alone on its line"),
+        ("### INSTEAD OF\n# x = 1", "'### INSTEAD OF' stands once between"),
+        ("### BEGIN SOLUTION\n### INSTEAD OF\n### INSTEAD OF", "'### INSTEAD OF' stands once"),
+        ("### BEGIN SOLUTION\nx = 1\n### INSTEAD OF\nx = 2\n### END SOLUTION", "not 'x = 2'"),
+        ("### BEGIN SOLUTION\nx = 1\n### INSTEAD OF\n# x = 2", "without a line '### END SOLUTION'"),
     ],
 )
 def test_a_malformed_exercise_is_refused(
@@ -379,6 +386,32 @@ def test_two_solutions_in_one_cell() -> None:
     code = "\n".join(["if x:", *(f"    {line}" for line in inner), outer])
     stubs = "if x:\n    raise NotImplementedError\nraise NotImplementedError"
     assert build.cut_solutions(code, "here") == stubs
+
+
+def test_a_mistake_to_be_found_is_code_in_the_exercise_and_a_comment_in_the_solution(
+    course: Path,
+) -> None:
+    parts = [
+        "def double(x):",
+        "    ### BEGIN SOLUTION",
+        "    return 2 * x",
+        "    ### INSTEAD OF",
+        "    # for _ in range(2):  # twice",
+        "    #     x += x",
+        "    # return x",
+        "    ### END SOLUTION",
+    ]
+    source(course, "exercises").write_text("\n".join(["# %%", *parts, "", "", "# %%", "double(2)"]))
+    assert build.main(["01_tiny"], course) == 0
+    sheet, solution = built(course, "exercises"), built(course, "solutions")
+    assert sheet.cells[0].source.splitlines() == [
+        "def double(x):",
+        "    for _ in range(2):  # twice",
+        "        x += x",
+        "    return x",
+    ]
+    assert solution.cells[0].source.splitlines() == parts
+    assert solution.cells[1].outputs[0].data["text/plain"] == "4"
 
 
 def test_a_notebook_that_is_too_large_is_not_written(

@@ -4,6 +4,18 @@ A check looks at what an answer does, never at how it is written: it compares wi
 the two differ, with versions that make a known mistake. It never raises, whatever the answer does.
 """
 
+from resnet_edu.checks.hunt import (
+    accuracy_of_batches,
+    copy_weights,
+    fit_classes,
+    only_the_head,
+    photos_to_batch,
+    shortcut_block,
+    stack_blocks,
+    tested_accuracy,
+    train_frozen,
+    with_new_head,
+)
 from resnet_edu.checks.overview import progress, summary
 from resnet_edu.checks.sheet01 import (
     batch_norm,
@@ -43,6 +55,7 @@ __all__ = [
     "CheckNotPassed",
     "Verdict",
     "accuracy",
+    "accuracy_of_batches",
     "basic_block",
     "batch_norm",
     "block_importance",
@@ -51,9 +64,11 @@ __all__ = [
     "conv_block",
     "conv_output_size",
     "conv_parameters",
+    "copy_weights",
     "count_layers",
     "deepen_by_identity",
     "explain_difference",
+    "fit_classes",
     "fold_bias",
     "freeze",
     "grad_cam",
@@ -64,7 +79,9 @@ __all__ = [
     "linear_probe",
     "load_by_name",
     "make_stage",
+    "only_the_head",
     "parameter_groups",
+    "photos_to_batch",
     "plain_block",
     "plain_network",
     "pre_activation_block",
@@ -72,9 +89,14 @@ __all__ = [
     "receptive_field",
     "replace_head",
     "resnet50",
+    "shortcut_block",
+    "stack_blocks",
     "summary",
+    "tested_accuracy",
+    "train_frozen",
     "train_mode",
     "train_step",
+    "with_new_head",
     "without_block",
     "zero_init_residual_",
 ]

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Task:
-    """One task: its number, the function or class it asks for, the heading of its section in the lesson."""
+    """One task: its number, the function or class it asks for, and where it is taught.
+
+    That is the file name of a lesson, and the heading of a section in it.
+    """
 
     number: str
     name: str
     section: str
+    lesson: str
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """The tasks of one lesson. Sheet and lesson have the same file name, in `exercises/` and `lessons/`."""
+    """The tasks of one file in `exercises/`. A lesson's own sheet has the lesson's file name."""
 
     file: str
     title: str
@@ -24,18 +28,28 @@ class Sheet:
 
     @property
     def number(self) -> str:
-        """Two digits: "03"."""
-        return self.file[:2]
+        """Two digits, "03", or for the bug hunt "B"."""
+        return self.file[:2] if self.file[0].isdigit() else self.file[0].upper()
+
+    @property
+    def has_lesson(self) -> bool:
+        """Whether it is the sheet of one lesson."""
+        return self.file == self.tasks[0].lesson
 
     def link(self, task: Task) -> str:
         """From `exercises/` to the section: JupyterLab's anchors are headings with hyphens for spaces."""
-        return f"../lessons/{self.file}.ipynb#{task.section.replace(' ', '-')}"
+        return f"../lessons/{task.lesson}.ipynb#{task.section.replace(' ', '-')}"
 
 
 def _sheet(file: str, title: str, *tasks: tuple[str, str]) -> Sheet:
     number = int(file[:2])
-    numbered = (Task(f"{number}.{i}", name, at) for i, (name, at) in enumerate(tasks, 1))
+    numbered = (Task(f"{number}.{i}", name, at, file) for i, (name, at) in enumerate(tasks, 1))
     return Sheet(file, title, tuple(numbered))
+
+
+def _hunt(*tasks: tuple[str, str, str]) -> Sheet:
+    numbered = (Task(f"B.{i}", *task) for i, task in enumerate(tasks, 1))
+    return Sheet("bug_hunt", "Bug hunt", tuple(numbered))
 
 
 SHEETS = (
@@ -103,6 +117,18 @@ SHEETS = (
         ("keras_kernel_to_torch", "4. The port"),
         ("explain_difference", "2. 79,680 parameters"),
         ("fold_bias", "4. The port"),
+    ),
+    _hunt(
+        ("photos_to_batch", "1. What a convolution computes", "01_convolution_blocks"),
+        ("only_the_head", "4. How deep to freeze", "07_transfer_learning"),
+        ("ShortcutBlock", "2. What each part is for", "04_residual_blocks"),
+        ("stack_blocks", "4. Putting it together", "05_resnet50"),
+        ("accuracy_of_batches", "1. A training loop", "03_degradation"),
+        ("tested_accuracy", "5. Batch norm", "01_convolution_blocks"),
+        ("fit_classes", "1. A training loop", "03_degradation"),
+        ("copy_weights", "6. The proof", "05_resnet50"),
+        ("with_new_head", "3. Five ways, from 1 label to 50", "07_transfer_learning"),
+        ("train_frozen", "6. The batch-norm trap", "07_transfer_learning"),
     ),
 )
 

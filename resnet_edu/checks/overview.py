@@ -34,7 +34,9 @@ class Progress:
                     return f"task {task.number}, {task.name}", f"exercises/{sheet.file}.ipynb"
         for sheet in SHEETS:
             if sheet.number > self.sheets[-1].number:
-                return f"lesson {sheet.number}, {sheet.title}", f"lessons/{sheet.file}.ipynb"
+                if sheet.has_lesson:
+                    return f"lesson {sheet.number}, {sheet.title}", f"lessons/{sheet.file}.ipynb"
+                return f"the {sheet.title.lower()}", f"exercises/{sheet.file}.ipynb"
         return "", ""
 
     @property
@@ -80,14 +82,14 @@ def progress() -> Progress:
     return Progress(SHEETS, passed, trouble or "")
 
 
-def summary(number: int) -> Progress:
-    """What was passed of one sheet: `summary(3)` for sheet 03.
+def summary(number: int | str) -> Progress:
+    """What was passed of one sheet: `summary(3)` for sheet 03, `summary("B")` for the bug hunt.
 
     Raises ValueError for a number that no sheet has.
     """
-    sheets = tuple(sheet for sheet in SHEETS if int(sheet.number) == number)
+    sheets = tuple(sheet for sheet in SHEETS if sheet.number.lstrip("0") == str(number))
     if not sheets:
-        known = ", ".join(str(int(sheet.number)) for sheet in SHEETS)
+        known = ", ".join(sheet.number.lstrip("0") for sheet in SHEETS)
         raise ValueError(f"There is no sheet {number!r}; the sheets are {known}.")
     passed, trouble = remembered.passed()
     return Progress(sheets, passed, trouble or "")

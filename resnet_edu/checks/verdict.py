@@ -81,4 +81,4 @@ class Verdict:
         if (found := course.find(self.task)) is None:
             return "", "", ""
         sheet, task = found
-        return task.number, sheet.link(task), f"lesson {sheet.number}, {task.section}"
+        return task.number, sheet.link(task), f"lesson {task.lesson[:2]}, {task.section}"

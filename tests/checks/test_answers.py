@@ -15,6 +15,7 @@ import answers_05  # noqa: F401 - fills the bank
 import answers_06  # noqa: F401 - fills the bank
 import answers_07  # noqa: F401 - fills the bank
 import answers_10  # noqa: F401 - fills the bank
+import answers_hunt  # noqa: F401 - fills the bank
 import jupytext
 import pytest
 from bank import RIGHT, WRONG, Entry

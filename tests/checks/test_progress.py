@@ -52,7 +52,7 @@ def test_a_task_stands_in_its_sheet_and_its_section_in_the_lesson(sheet, task):
     assert f"# ## {task.number} " in exercise
     numbered = exercise[exercise.index(f"# ## {task.number} ") :]
     assert re.search(r"^checks\.\w+\((\w+)\)$", numbered, re.MULTILINE)[1] == task.name
-    cells = jupytext.read(AUTHORING / "lessons" / f"{sheet.file}.py").cells
+    cells = jupytext.read(AUTHORING / "lessons" / f"{task.lesson}.py").cells
     headings = [line for cell in cells for line in cell.source.splitlines()]
     assert f"## {task.section}" in headings
 
@@ -150,8 +150,22 @@ def test_a_summary_says_what_comes_next(monkeypatch):
     monkeypatch.setattr(remembered, "_here", {task.number for _, task in TASKS})
     assert checks.progress().is_complete
     assert repr(checks.progress()).endswith("All done.")
-    with pytest.raises(ValueError, match="no sheet 11; the sheets are 1, 2"):
+    with pytest.raises(ValueError, match=r"no sheet 11; the sheets are 1, 2, .*, 10, B"):
         checks.summary(11)
+
+
+@pytest.mark.usefixtures("exercises")
+def test_the_bug_hunt_comes_last_and_its_tasks_lead_to_several_lessons(monkeypatch):
+    hunt = checks.summary("B")
+    assert hunt.sheets == course.SHEETS[-1:]
+    assert hunt.next == ("task B.1, photos_to_batch", "exercises/bug_hunt.ipynb")
+    assert len({task.lesson for task in hunt.sheets[0].tasks}) > 2
+    verdict = checks.stack_blocks(lambda *_, **__: None)
+    assert "../lessons/05_resnet50.ipynb#4.-Putting-it-together" in verdict._repr_html_()
+    assert "lesson 05, 4. Putting it together" in repr(verdict)
+    monkeypatch.setattr(remembered, "_here", {task.number for _, task in TASKS})
+    assert checks.summary(10).next == ("the bug hunt", "exercises/bug_hunt.ipynb")
+    assert checks.summary("B").next == ("", "")
 
 
 @pytest.mark.usefixtures("exercises")

@@ -1,0 +1,523 @@
+# %% [markdown]
+# # Bug hunt
+#
+# You need lessons 01 to 07; each task says which one teaches its part. Plan about 100 minutes, in any order.
+#
+# Ten small programs. Each has **one real mistake**, of a kind that people really make, and each **runs without an error**.
+# Nobody tells you but the numbers.
+#
+# **How it works.** Run the program and the cell below it, which shows the symptom. Find the mistake, mend it in the
+# program, run both again, then run the check. It asks two things: is the symptom gone, and is it gone **for the right
+# reason**? Any mending that does that passes, however you write it. All other lines do what they should. Open one hint
+# at a time.
+
+# %%
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_edu import checks
+from resnet_edu.blocks import BasicBlock
+from resnet_edu.networks import ResNet
+
+# %% [markdown]
+# ## B.1 The red photo
+#
+# *Difficulty ●○○, 5 minutes, lesson 01*
+#
+# Photos come from a camera as bytes, (N, H, W, 3): for each pixel red, green and blue. A network wants (N, 3, H, W), from
+# 0 to 1. The shape came out right at once, and nobody looked further. The network was never any good.
+#
+# <details><summary>Hint 1</summary>
+# The first channel of a red photo should be full of ones. What stands in it? The numbers themselves are all there.
+# </details>
+# <details><summary>Hint 2</summary>
+# In memory the bytes stand pixel by pixel: red, green, blue, red, green, blue. Which line gives them a new shape, and
+# does it know that an axis has to move?
+# </details>
+# <details><summary>Hint 3</summary>
+# <code>reshape</code> keeps the order of the numbers and cuts it anew. To move an axis you need <code>permute</code>.
+# </details>
+
+
+# %%
+def photos_to_batch(photos: Tensor) -> Tensor:
+    """Bytes (N, H, W, 3) to numbers from 0 to 1, (N, 3, H, W)."""
+    ### BEGIN SOLUTION
+    batch = photos.permute(0, 3, 1, 2)
+    ### INSTEAD OF
+    # n, height, width, channels = photos.shape
+    # batch = photos.reshape(n, channels, height, width)
+    ### END SOLUTION
+    return batch.float() / 255
+
+
+# %%
+red = torch.zeros(1, 6, 6, 3, dtype=torch.uint8)
+red[..., 0] = 255
+for name, mean in zip(("red", "green", "blue"), photos_to_batch(red).mean((0, 2, 3)), strict=True):
+    print(f"{name:6} {mean:.2f} {'█' * round(30 * mean.item())}")
+
+# %%
+checks.photos_to_batch(photos_to_batch)
+
+# %% [markdown]
+# ## B.2 Frozen, they said
+#
+# *Difficulty ●○○, 5 minutes, lesson 07*
+#
+# Only the head `model.fc` was to be trained on twenty photos, and the rest kept as it was. The training was much slower
+# than promised, and the network soon knew the twenty photos and nothing else.
+#
+# <details><summary>Hint 1</summary>
+# How many numbers can be trained before, and how many after? The function does something to each parameter. What
+# does it do?
+# </details>
+# <details><summary>Hint 2</summary>
+# In Python you may set an attribute of any name on an object, and nobody complains. Print
+# <code>model.conv1.weight.requires_grad</code> after the function.
+# </details>
+# <details><summary>Hint 3</summary>
+# PyTorch's attribute has an <code>s</code>: <code>requires_grad</code>.
+# </details>
+
+
+# %%
+def only_the_head(model: nn.Module) -> None:
+    """Freeze everything but the head `model.fc`."""
+    for name, parameter in model.named_parameters():
+        ### BEGIN SOLUTION
+        parameter.requires_grad = name.startswith("fc.")
+        ### INSTEAD OF
+        # parameter.require_grad = name.startswith("fc.")
+        ### END SOLUTION
+
+
+# %%
+model = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=4, width=8)
+for when in ("before", "after"):
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(f"{trainable:7,} numbers can be trained {when}")
+    only_the_head(model)
+
+# %%
+checks.only_the_head(only_the_head)
+
+# %% [markdown]
+# ## B.3 Only upwards
+#
+# *Difficulty ●○○, 10 minutes, lesson 04*
+#
+# A residual block adds a correction to what comes in: here a little more, there a little less. Sixteen of these blocks in a
+# row trained badly. Somebody then looked at the values between the blocks: from block to block they only ever grew.
+#
+# <details><summary>Hint 1</summary>
+# When can a value come out smaller than it went in? The branch has to give something negative there.
+# </details>
+# <details><summary>Hint 2</summary>
+# Go through the last line with a pixel where the branch gives -3 and x is 5. What should come out, and what does?
+# </details>
+# <details><summary>Hint 3</summary>
+# The ReLU belongs around the sum, and not around the branch.
+# </details>
+
+
+# %%
+class ShortcutBlock(nn.Module):
+    """A residual block that keeps the shape: (N, channels, H, W) to the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        ### BEGIN SOLUTION
+        return F.relu(out + x)
+        ### INSTEAD OF
+        # return F.relu(out) + x
+        ### END SOLUTION
+
+
+# %%
+torch.manual_seed(0)
+x = torch.rand(8, 8, 12, 12)
+for number in range(1, 17):
+    before, x = x, ShortcutBlock(8)(x)
+    if number in (1, 2, 4, 8, 16):
+        smaller = (x < before).float().mean().item()
+        print(
+            f"block {number:2}: {smaller:4.0%} of the values got smaller, the mean is {x.mean():.1f}"
+        )
+
+# %%
+checks.shortcut_block(ShortcutBlock)
+
+# %% [markdown]
+# ## B.4 Deep, and no better
+#
+# *Difficulty ●○○, 5 minutes, lesson 05*
+#
+# The stage was made deeper and deeper: one block, two, four, eight. The time for one image grew as it should. The network
+# became no better, and the file it was saved in no larger.
+#
+# <details><summary>Hint 1</summary>
+# Every block brings its own parameters. How many does the second one bring?
+# </details>
+# <details><summary>Hint 2</summary>
+# How often does the line with <code>BasicBlock(...)</code> make a block? Ask <code>blocks[0] is blocks[1]</code>.
+# </details>
+# <details><summary>Hint 3</summary>
+# <code>[block] * n</code> is a list with the same object n times. A list with <code>for _ in range(n)</code> inside
+# makes a new one each time.
+# </details>
+
+
+# %%
+def stack_blocks(channels: int, n: int) -> nn.Sequential:
+    """`n` residual blocks in a row."""
+    ### BEGIN SOLUTION
+    blocks = [BasicBlock(channels, channels) for _ in range(n)]
+    ### INSTEAD OF
+    # blocks = [BasicBlock(channels, channels)] * n
+    ### END SOLUTION
+    return nn.Sequential(*blocks)
+
+
+# %%
+for n in (1, 2, 4, 8):
+    print(f"{n} blocks: {sum(p.numel() for p in stack_blocks(16, n).parameters()):6,} parameters")
+
+# %%
+checks.stack_blocks(stack_blocks)
+
+# %% [markdown]
+# ## B.5 One network, three accuracies
+#
+# *Difficulty ●●○, 10 minutes, lesson 03*
+#
+# Two people tested the same network on the same ten images, and argued about who was right. All they had done differently
+# was to put the images into batches of other sizes.
+#
+# <details><summary>Hint 1</summary>
+# Work it out on paper for a batch of nine images, all right, and a batch of one, wrong. What is the share of right
+# images, and what comes out?
+# </details>
+# <details><summary>Hint 2</summary>
+# Each batch counts the same in the end, however many images it has. But it is the images that should count the same.
+# </details>
+# <details><summary>Hint 3</summary>
+# Collect the hits of all images, not one number for each batch: <code>results += hits.tolist()</code>.
+# </details>
+
+
+# %%
+def accuracy_of_batches(model: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> float:
+    """The share of images, from 0 to 1, that `model` classifies right."""
+    model.eval()
+    results = []
+    with torch.no_grad():
+        for images, labels in batches:
+            hits = (model(images).argmax(1) == labels).float()
+            ### BEGIN SOLUTION
+            results += hits.tolist()
+            ### INSTEAD OF
+            # results.append(hits.mean().item())
+            ### END SOLUTION
+    return sum(results) / len(results)
+
+
+# %%
+scores = torch.eye(4)[
+    [0, 1, 2, 3, 0, 1, 2, 3, 0, 0]
+]  # ready-made: the "network" only passes them on
+labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 1, 2])  # the last two are classified wrong
+for size in (4, 8, 9):
+    batches = list(zip(scores.split(size), labels.split(size), strict=True))
+    print(f"in batches of {size}: accuracy {accuracy_of_batches(nn.Identity(), batches):.3f}")
+
+# %%
+checks.accuracy_of_batches(accuracy_of_batches)
+
+# %% [markdown]
+# ## B.6 The moody network
+#
+# *Difficulty ●●○, 10 minutes, lesson 01*
+#
+# This test counts images, and not batches. Still its result depends on the size of the batches. And when it is run again, the
+# network gives other answers, though nobody trains it.
+#
+# <details><summary>Hint 1</summary>
+# What does the network have inside that looks at the other images in the batch? When does it do that?
+# </details>
+# <details><summary>Hint 2</summary>
+# Print <code>model.training</code> inside the loop. <code>torch.no_grad()</code> has nothing to do with it.
+# </details>
+# <details><summary>Hint 3</summary>
+# A method that is named is not yet called. Look for the parentheses.
+# </details>
+
+
+# %%
+def tested_accuracy(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> float:
+    """The share of images, from 0 to 1, that `model` classifies right in evaluation mode."""
+    ### BEGIN SOLUTION
+    model.eval()
+    ### INSTEAD OF
+    # model.eval
+    ### END SOLUTION
+    right = 0
+    with torch.no_grad():
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            right += (model(images[part]).argmax(1) == labels[part]).sum().item()
+    return right / len(images)
+
+
+# %%
+torch.manual_seed(0)
+model = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=4, width=8)
+images = torch.randn(48, 3, 16, 16) + torch.linspace(-1, 1, 48).view(-1, 1, 1, 1)
+with torch.no_grad():  # what the network says now is taken for the truth: 100% would be right
+    labels = model.eval()(images).argmax(1)
+model.train()
+for size in (48, 16, 4):
+    accuracy = tested_accuracy(model, images, labels, size)
+    moved = model.bn1.num_batches_tracked.item()
+    print(f"in batches of {size:2}: accuracy {accuracy:.2f}, statistics have moved {moved:2} times")
+
+# %%
+checks.tested_accuracy(tested_accuracy)
+
+# %% [markdown]
+# ## B.7 A floor under the loss
+#
+# *Difficulty ●●○, 10 minutes, lesson 03*
+#
+# An easy task: four kinds of images that any network can tell apart. The accuracy soon is 100%. But the loss comes down to
+# about 0.75 and stays there, however long the training goes on.
+#
+# <details><summary>Hint 1</summary>
+# The cross-entropy of a network that is sure and right is almost 0. To be sure, it must be able to give the loss large
+# numbers. How large can those be that the loss gets here?
+# </details>
+# <details><summary>Hint 2</summary>
+# Look up what <code>F.cross_entropy</code> does with its first argument before it takes the logarithm.
+# </details>
+# <details><summary>Hint 3</summary>
+# It has a softmax inside. With one more in front, the best possible scores are 1, 0, 0, 0, and their loss is
+# <code>-log(e / (e + 3))</code>, which is 0.74.
+# </details>
+
+
+# %%
+def fit_classes(
+    model: nn.Module, images: Tensor, labels: Tensor, steps: int, learning_rate: float
+) -> list[float]:
+    """Train on all images in each step. The losses, one for each step."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
+    losses = []
+    for _ in range(steps):
+        ### BEGIN SOLUTION
+        loss = F.cross_entropy(model(images), labels)
+        ### INSTEAD OF
+        # loss = F.cross_entropy(model(images).softmax(1), labels)
+        ### END SOLUTION
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %%
+torch.manual_seed(0)
+labels = torch.arange(32) % 4
+images = 0.3 * torch.randn(32, 3, 4, 4)
+images[torch.arange(32), 0, labels, labels] += 3  # a bright spot, in another place for each class
+model = nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
+losses = fit_classes(model, images, labels, steps=400, learning_rate=0.5)
+for step in (0, 49, 99, 199, 399):
+    print(f"step {step + 1:3}: loss {losses[step]:.2f} {'█' * round(20 * losses[step])}")
+print(f"accuracy: {(model(images).argmax(1) == labels).float().mean():.0%}")
+
+# %%
+checks.fit_classes(fit_classes)
+
+# %% [markdown]
+# ## B.8 Every number copied
+#
+# *Difficulty ●●○, 10 minutes, lesson 05*
+#
+# Two people wrote the same small network, and one gave the other the trained weights. All tensors were copied, all shapes
+# fitted. The two networks compute different things.
+#
+# <details><summary>Hint 1</summary>
+# Print the names of both <code>state_dict</code>s, side by side. Which number goes where?
+# </details>
+# <details><summary>Hint 2</summary>
+# A <code>state_dict</code> has the order in which the layers were made, and not the one in which they are used. The names
+# say what belongs together.
+# </details>
+# <details><summary>Hint 3</summary>
+# Go through the names of the target, and take from the source what has the same name.
+# </details>
+
+
+# %%
+@torch.no_grad()
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """Give `target` the parameters and the statistics of `source`."""
+    theirs, ours = source.state_dict(), target.state_dict()
+    ### BEGIN SOLUTION
+    for name in ours:
+        ours[name].copy_(theirs[name])
+    ### INSTEAD OF
+    # for mine, other in zip(ours.values(), theirs.values(), strict=True):
+    #     mine.copy_(other)
+    ### END SOLUTION
+
+
+# %%
+class Written(nn.Module):
+    """Two convolutions. The names of the layers, in the order in which they are made, are `names`."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__()
+        for name in names:
+            setattr(self, name, nn.Conv2d(3, 3, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv2(F.relu(self.conv1(x)))
+
+
+torch.manual_seed(0)
+hers, his = Written(("conv1", "conv2")), Written(("conv2", "conv1"))
+copy_weights(hers, his)
+x = torch.randn(1, 3, 5, 5)
+print(f"largest difference of the outputs: {(hers(x) - his(x)).abs().max():.2f}")
+
+# %%
+checks.copy_weights(copy_weights)
+
+# %% [markdown]
+# ## B.9 The head that never learns
+#
+# *Difficulty ●●○, 10 minutes, lesson 07*
+#
+# A network gets a new head for other classes, and both are to be trained together. The loss goes down a little, so nobody
+# noticed at first: the new head has the same numbers at the end as at the beginning.
+#
+# <details><summary>Hint 1</summary>
+# Who changes the numbers of the head? How does it know which parameters there are?
+# </details>
+# <details><summary>Hint 2</summary>
+# <code>model.parameters()</code> is asked once, when the optimiser is made. Which head does the model have at that
+# moment?
+# </details>
+# <details><summary>Hint 3</summary>
+# First the head, then the optimiser.
+# </details>
+
+
+# %%
+def with_new_head(
+    model: nn.Module, head: nn.Linear, images: Tensor, labels: Tensor, steps: int
+) -> list[float]:
+    """Put `head` into the place of `model.fc`, and train the whole model. The losses, one for each step."""
+    ### BEGIN SOLUTION
+    model.fc = head
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    ### INSTEAD OF
+    # optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    # model.fc = head
+    ### END SOLUTION
+    losses = []
+    for _ in range(steps):
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %%
+torch.manual_seed(0)
+model = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=10, width=4)
+head = nn.Linear(model.fc.in_features, 3)
+before = head.weight.detach().clone()
+labels = torch.arange(12) % 3
+losses = with_new_head(model, head, torch.randn(12, 3, 16, 16), labels, steps=5)
+print("losses:", ", ".join(f"{loss:.2f}" for loss in losses))
+print(f"largest change of the new head: {(head.weight - before).abs().max():.3f}")
+
+# %%
+checks.with_new_head(with_new_head)
+
+# %% [markdown]
+# ## B.10 Frozen, and moving
+#
+# *Difficulty ●●●, 15 minutes, lesson 07*
+#
+# Only the head is trained; `requires_grad` is spelt right this time. So the features that come into the head should be the same
+# after the training as before. The features of one image were stored to be sure. They are not the same.
+#
+# <details><summary>Hint 1</summary>
+# Not everything in a network is a parameter. What else is in <code>model.state_dict()</code>, and what changes it?
+# </details>
+# <details><summary>Hint 2</summary>
+# Batch norm's running statistics move in each forward pass in train mode, whatever <code>requires_grad</code> says. And
+# in that mode the head learns from features that depend on the batch.
+# </details>
+# <details><summary>Hint 3</summary>
+# A head needs no train mode to learn: gradients come in either mode. Which mode keeps batch norm as it is?
+# </details>
+
+
+# %%
+def train_frozen(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> list[float]:
+    """Train the head `model.fc`, and leave everything else as it is. The losses, one for each step."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.startswith("fc.")
+    ### BEGIN SOLUTION
+    model.eval()
+    ### INSTEAD OF
+    # model.train()
+    ### END SOLUTION
+    optimizer = torch.optim.SGD(model.fc.parameters(), lr=0.1)
+    losses = []
+    for _ in range(steps):
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %%
+torch.manual_seed(0)
+model = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=3, width=4)
+backbone = nn.Sequential(*list(model.children())[:-1])  # all but the head
+image = torch.randn(1, 3, 16, 16)
+before = backbone.eval()(image).detach()
+train_frozen(model, torch.randn(12, 3, 16, 16), torch.arange(12) % 3, steps=5)
+after = backbone.eval()(image).detach()
+print(f"largest change of a feature: {(after - before).abs().max():.3f}")
+
+# %%
+checks.train_frozen(train_frozen)
+
+# %%
+checks.summary("B")
+
+# %% [markdown]
+# ## What comes next
+#
+# None of these ten showed itself by an error, and each showed itself by a number. When something of your own does not work, ask
+# for such numbers first: what can be trained, what has moved, what one red photo looks like inside.

@@ -1,0 +1,916 @@
+"""Answers to the bug hunt, as people mend it."""
+
+# ruff: noqa: ARG001, ARG005 - wrong answers are wrong in this too
+
+import copy
+
+import torch
+from bank import right, wrong
+from torch import nn
+from torch.nn import functional as F
+
+from resnet_edu import checks, networks
+from resnet_edu.blocks import BasicBlock, PlainBlock, conv3x3
+
+# B.1
+
+
+@right(checks.photos_to_batch)
+def moved(photos):
+    return photos.movedim(-1, 1) / 255
+
+
+@right(checks.photos_to_batch)
+def two_transposes(photos):
+    return (photos.transpose(1, 3).transpose(2, 3) / 255.0).contiguous()
+
+
+@right(checks.photos_to_batch)
+def channel_by_channel(photos):
+    return torch.stack([photos[..., c] for c in range(3)], dim=1).float().div(255)
+
+
+@right(checks.photos_to_batch)
+def photo_by_photo(photos):
+    return torch.stack([p.permute(2, 0, 1) for p in photos]).to(torch.float32) / 255
+
+
+@right(checks.photos_to_batch)
+def by_einsum(photos):
+    return torch.einsum("nhwc->nchw", photos.float()) / 255
+
+
+@right(checks.photos_to_batch)
+def filled_in(photos):
+    n, height, width, channels = photos.shape
+    batch = torch.empty(n, channels, height, width)
+    for c in range(channels):
+        batch[:, c] = photos[:, :, :, c]
+    return batch / 255
+
+
+@wrong(checks.photos_to_batch, "still-there")
+def viewed(photos):
+    n, height, width, channels = photos.shape
+    return photos.view(n, channels, height, width).float() / 255
+
+
+@wrong(checks.photos_to_batch, "still-there")
+def divided_first(photos):
+    photos = photos.float() / 255
+    return photos.flatten().reshape(len(photos), 3, photos.shape[1], -1)
+
+
+@wrong(checks.photos_to_batch, "height-and-width-swapped")
+def one_transpose(photos):
+    return photos.transpose(1, 3).float() / 255
+
+
+@wrong(checks.photos_to_batch, "wrong-shape")
+def left_as_they_were(photos):
+    return photos.float() / 255
+
+
+@wrong(checks.photos_to_batch, "height-and-width-swapped")
+def swapped_and_forced(photos):
+    n, height, width, channels = photos.shape
+    return photos.permute(0, 3, 2, 1).reshape(n, channels, height, width).float() / 255
+
+
+@wrong(checks.photos_to_batch, "colours-in-another-order")
+def as_opencv(photos):
+    return photos.flip(-1).permute(0, 3, 1, 2).float() / 255
+
+
+@wrong(checks.photos_to_batch, "one-colour-everywhere")
+def painted(photos):
+    _, height, width, _ = photos.shape
+    colour = photos.float().mean((1, 2)) / 255
+    return colour[:, :, None, None].repeat(1, 1, height, width)
+
+
+@wrong(checks.photos_to_batch, "other-pixels")
+def always_red(photos):
+    n, height, width, _ = photos.shape
+    batch = torch.zeros(n, 3, height, width)
+    batch[:, 0] = 1
+    return batch
+
+
+@wrong(checks.photos_to_batch, "not-from-0-to-1")
+def as_bytes(photos):
+    return photos.permute(0, 3, 1, 2).float()
+
+
+@wrong(checks.photos_to_batch, "wrong-type")
+def in_double(photos):
+    return photos.permute(0, 3, 1, 2).double() / 255
+
+
+@wrong(checks.photos_to_batch, "mirrored")
+def on_its_head(photos):
+    return photos.permute(0, 3, 1, 2).flip(2).float() / 255
+
+
+# B.2
+
+
+@right(checks.only_the_head)
+def spelt_right(model):
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name in ("fc.weight", "fc.bias")
+
+
+@right(checks.only_the_head)
+def all_then_the_head(model):
+    model.requires_grad_(False)
+    model.fc.requires_grad_(True)
+
+
+@right(checks.only_the_head)
+def by_identity(model):
+    heads = {id(p) for p in model.fc.parameters()}
+    for p in model.parameters():
+        p.requires_grad_(id(p) in heads)
+
+
+@right(checks.only_the_head)
+def by_children(model):
+    for name, child in model.named_children():
+        child.requires_grad_(name == "fc")
+
+
+@right(checks.only_the_head)
+def by_setattr(model):
+    for name, p in model.named_parameters():
+        setattr(p, "requires_grad", name.split(".")[0] == "fc")  # noqa: B010
+
+
+@wrong(checks.only_the_head, "still-there")
+def another_spelling(model):
+    for name, p in model.named_parameters():
+        p.require_gradient = p.requires_grads = name.startswith("fc.")
+
+
+@wrong(checks.only_the_head, "still-there")
+def of_the_modules(model):
+    for name, module in model.named_modules():
+        module.requires_grad = name == "fc"
+
+
+@wrong(checks.only_the_head, "still-there")
+def of_the_data(model):
+    for name, p in model.named_parameters():
+        p.data.requires_grad = name.startswith("fc.")
+
+
+@wrong(checks.only_the_head, "still-there")
+def by_eval(model):
+    with torch.no_grad():
+        model.eval()
+
+
+@wrong(checks.only_the_head, "head-frozen-too")
+def everything(model):
+    for p in model.parameters():
+        p.requires_grad = False
+
+
+@wrong(checks.only_the_head, "the-wrong-way-round")
+def turned(model):
+    for name, p in model.named_parameters():
+        p.requires_grad = not name.startswith("fc")
+
+
+@wrong(checks.only_the_head, "convolutions-only")
+def convolutions(model):
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.requires_grad = False
+
+
+@wrong(checks.only_the_head, "also-fc1")
+def by_a_part_of_the_name(model):
+    for name, p in model.named_parameters():
+        p.requires_grad = "fc" in name
+
+
+@wrong(checks.only_the_head, "numbers-changed")
+def with_a_fresh_head(model):
+    model.requires_grad_(False)
+    model.fc = nn.Linear(model.fc.in_features, model.fc.out_features)
+
+
+@wrong(checks.only_the_head, "parameters-gone")
+def as_buffers(model):
+    for name, _ in list(model.named_children()):
+        if name.startswith("layer"):
+            setattr(model, name, nn.Identity())
+    model.requires_grad_(False)
+    model.fc.requires_grad_(True)
+
+
+@wrong(checks.only_the_head, "bias-of-the-head-frozen")
+def the_weight_alone(model):
+    model.requires_grad_(False)
+    model.fc.weight.requires_grad = True
+
+
+# B.3
+
+
+class _Base(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1, self.bn1 = conv3x3(channels, channels), nn.BatchNorm2d(channels)
+        self.conv2, self.bn2 = conv3x3(channels, channels), nn.BatchNorm2d(channels)
+
+    def branch(self, x):
+        return self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+
+
+@right(checks.shortcut_block)
+class Mended(_Base):
+    def forward(self, x):
+        return (self.branch(x) + x).relu()
+
+
+@right(checks.shortcut_block)
+class InPlace(_Base):
+    def forward(self, x):
+        out = self.branch(x)
+        out += x
+        return F.relu_(out)
+
+
+@right(checks.shortcut_block)
+class WithAModule(_Base):
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        out = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(x + self.bn2(self.conv2(out)))
+
+
+@right(checks.shortcut_block)
+class ByClamp(_Base):
+    def forward(self, x):
+        return torch.add(self.branch(x), x).clamp(min=0)
+
+
+@right(checks.shortcut_block)
+class OfTheLibrary(BasicBlock):
+    def __init__(self, channels):
+        super().__init__(channels, channels)
+
+
+@wrong(checks.shortcut_block, "still-there")
+class TheOtherWayRound(_Base):
+    def forward(self, x):
+        return x + self.branch(x).clamp(min=0)
+
+
+@wrong(checks.shortcut_block, "two-relus")
+class OneMoreRelu(_Base):
+    def forward(self, x):
+        return F.relu(x + F.relu(self.branch(x)))
+
+
+@wrong(checks.shortcut_block, "no-relu-at-the-end")
+class NoRelu(_Base):
+    def forward(self, x):
+        return x + self.branch(x)
+
+
+@wrong(checks.shortcut_block, "no-shortcut")
+class NoShortcut(_Base):
+    def forward(self, x):
+        return F.relu(self.branch(x))
+
+
+@wrong(checks.shortcut_block, "relu-on-the-shortcut")
+class ReluOnX(_Base):
+    def forward(self, x):
+        return self.branch(x) + F.relu(x)
+
+
+@wrong(checks.shortcut_block, "subtracts")
+class Minus(_Base):
+    def forward(self, x):
+        return F.relu(x - self.branch(x))
+
+
+@wrong(checks.shortcut_block, "mean-instead-of-sum")
+class Half(_Base):
+    def forward(self, x):
+        return F.relu(0.5 * (self.branch(x) + x))
+
+
+@wrong(checks.shortcut_block, "other-output")
+class Squeezed(_Base):
+    def forward(self, x):
+        return torch.tanh(self.branch(x) + x)
+
+
+@wrong(checks.shortcut_block, "added-before-batch-norm")
+class BeforeBatchNorm(_Base):
+    def forward(self, x):
+        return F.relu(self.bn2(x + self.conv2(F.relu(self.bn1(self.conv1(x))))))
+
+
+@wrong(checks.shortcut_block, "changes-its-input")
+class ChangesX(_Base):
+    def forward(self, x):
+        out = self.branch(x)
+        x += out
+        return F.relu(x)
+
+
+# B.4
+
+
+@right(checks.stack_blocks)
+def appended(channels, n):
+    stack = nn.Sequential()
+    for _ in range(n):
+        stack.append(BasicBlock(channels, channels))
+    return stack
+
+
+@right(checks.stack_blocks)
+def with_names(channels, n):
+    stack = nn.Sequential()
+    for i in range(n):
+        stack.add_module(f"block{i}", BasicBlock(channels, channels))
+    return stack
+
+
+@right(checks.stack_blocks)
+def by_the_library(channels, n):
+    return networks.make_stage(BasicBlock, channels, channels, n, 1)
+
+
+@right(checks.stack_blocks)
+def by_a_generator(channels, n):
+    return nn.Sequential(*(BasicBlock(channels, channels) for _ in range(n)))
+
+
+@right(checks.stack_blocks)
+def by_map(channels, n):
+    return nn.Sequential(*map(BasicBlock, [channels] * n, [channels] * n))
+
+
+@wrong(checks.stack_blocks, "still-there")
+def made_outside(channels, n):
+    block = BasicBlock(channels, channels)
+    return nn.Sequential(*[block for _ in range(n)])
+
+
+@wrong(checks.stack_blocks, "still-there")
+def wrapped(channels, n):
+    stack, block = nn.Sequential(), BasicBlock(channels, channels)
+    while len(stack) < n:
+        stack.append(block)
+    return stack
+
+
+@wrong(checks.stack_blocks, "weights-shared")
+def shallow_copies(channels, n):
+    block = BasicBlock(channels, channels)
+    return nn.Sequential(*[copy.copy(block) for _ in range(n)])
+
+
+@wrong(checks.stack_blocks, "blocks-start-equal")
+def deep_copies(channels, n):
+    block = BasicBlock(channels, channels)
+    return nn.Sequential(block, *[copy.deepcopy(block) for _ in range(n - 1)])
+
+
+@wrong(checks.stack_blocks, "blocks-start-equal")
+def seeded(channels, n):
+    blocks = []
+    for _ in range(n):
+        torch.manual_seed(0)
+        blocks.append(BasicBlock(channels, channels))
+    return nn.Sequential(*blocks)
+
+
+@wrong(checks.stack_blocks, "one-block-too-few")
+def from_one(channels, n):
+    return nn.Sequential(*[BasicBlock(channels, channels) for _ in range(1, n)])
+
+
+@wrong(checks.stack_blocks, "one-block-too-many")
+def up_to_n(channels, n):
+    return nn.Sequential(*[BasicBlock(channels, channels) for _ in range(0, n + 1)])
+
+
+@wrong(checks.stack_blocks, "no-shortcuts")
+def plain_ones(channels, n):
+    return nn.Sequential(*[PlainBlock(channels, channels) for _ in range(n)])
+
+
+@wrong(checks.stack_blocks, "wrong-type")
+def in_a_module_list(channels, n):
+    return nn.ModuleList([BasicBlock(channels, channels) for _ in range(n)])
+
+
+@wrong(checks.stack_blocks, "two-blocks-in-turn")
+def first_and_rest(channels, n):
+    first, rest = BasicBlock(channels, channels), BasicBlock(channels, channels)
+    return nn.Sequential(first, *[rest] * (n - 1))
+
+
+@wrong(checks.stack_blocks, "other-number-of-blocks")
+def padded_with_numbers(channels, n):
+    return nn.Sequential(*[BasicBlock(channels, channels) for _ in range(n)], nn.Identity())
+
+
+# B.5
+
+
+@torch.no_grad()
+def _hits(model, batches):
+    model.eval()
+    return [(model(x).argmax(1) == y).double() for x, y in batches]
+
+
+@right(checks.accuracy_of_batches)
+def counted(model, batches):
+    model.eval()
+    hits = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            hits += (model(images).argmax(1) == labels).sum().item()
+            total += len(labels)
+    return hits / total
+
+
+@right(checks.accuracy_of_batches)
+def concatenated(model, batches):
+    return torch.cat(_hits(model, batches)).mean().item()
+
+
+@right(checks.accuracy_of_batches)
+def one_large_batch(model, batches):
+    images, labels = (torch.cat(part) for part in zip(*batches, strict=True))
+    return (model.eval()(images).argmax(1) == labels).float().mean().item()
+
+
+@right(checks.accuracy_of_batches)
+def weighted_by_size(model, batches):
+    hits = _hits(model, batches)
+    return sum(h.mean().item() * len(h) for h in hits) / sum(len(h) for h in hits)
+
+
+@right(checks.accuracy_of_batches)
+def image_by_image(model, batches):
+    model.eval()
+    pairs = [(x[i : i + 1], y[i]) for x, y in batches for i in range(len(y))]
+    return sum(float(model(x).argmax() == y) for x, y in pairs) / len(pairs)
+
+
+@wrong(checks.accuracy_of_batches, "still-there")
+def by_torch(model, batches):
+    return torch.stack([h.mean() for h in _hits(model, batches)]).mean().item()
+
+
+@wrong(checks.accuracy_of_batches, "last-batch-left-out")
+def drops_small_batches(model, batches):
+    size = len(batches[0][1])
+    hits = [h for h in _hits(model, batches) if len(h) == size]
+    return sum(h.mean().item() for h in hits) / len(hits)
+
+
+@wrong(checks.accuracy_of_batches, "all-batches-as-large-as-the-first")
+def by_the_first_size(model, batches):
+    hits = _hits(model, batches)
+    return sum(h.sum().item() for h in hits) / (len(batches) * len(batches[0][1]))
+
+
+@wrong(checks.accuracy_of_batches, "all-batches-as-large-as-the-first")
+def by_the_last_size(model, batches):
+    total = 0
+    for h in _hits(model, batches):
+        total += h.sum().item()
+    return total / (len(h) * len(batches))
+
+
+@wrong(checks.accuracy_of_batches, "one-batch-only")
+def returns_in_the_loop(model, batches):
+    for h in _hits(model, batches):
+        return h.mean().item()
+    return None
+
+
+@wrong(checks.accuracy_of_batches, "median-or-best")
+def by_median(model, batches):
+    means = sorted(h.mean().item() for h in _hits(model, batches))
+    return means[(len(means) - 1) // 2]
+
+
+@wrong(checks.accuracy_of_batches, "count-instead-of-share")
+def hits_for_each_batch(model, batches):
+    return sum(h.sum().item() for h in _hits(model, batches)) / len(batches)
+
+
+@wrong(checks.accuracy_of_batches, "percent")
+def in_percent(model, batches):
+    return 100 * torch.cat(_hits(model, batches)).mean().item()
+
+
+@wrong(checks.accuracy_of_batches, "wrong-type")
+def a_tensor(model, batches):
+    return torch.cat(_hits(model, batches)).float().mean()
+
+
+@wrong(checks.accuracy_of_batches, "other-accuracy")
+def as_in_the_example(model, batches):
+    return 0.8
+
+
+# B.6
+
+
+def _right(model, images, labels, batch_size):
+    found = torch.cat([model(part).argmax(1) for part in images.split(batch_size)])
+    return (found == labels).sum().item() / len(labels)
+
+
+@right(checks.tested_accuracy)
+def with_parentheses(model, images, labels, batch_size):
+    model.eval()
+    with torch.no_grad():
+        return _right(model, images, labels, batch_size)
+
+
+@right(checks.tested_accuracy)
+def by_train_false(model, images, labels, batch_size):
+    model.train(False)
+    return _right(model, images, labels, batch_size)
+
+
+@right(checks.tested_accuracy)
+def and_back_to_train_mode(model, images, labels, batch_size):
+    was = model.training
+    model.eval()
+    accuracy = _right(model, images, labels, batch_size)
+    model.train(was)
+    return accuracy
+
+
+@right(checks.tested_accuracy)
+def each_batch_norm(model, images, labels, batch_size):
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    return _right(model, images, labels, batch_size)
+
+
+@right(checks.tested_accuracy)
+def a_copy_in_eval_mode(model, images, labels, batch_size):
+    with torch.inference_mode():
+        return _right(copy.deepcopy(model).eval(), images, labels, len(images))
+
+
+@wrong(checks.tested_accuracy, "still-there")
+def more_no_grad(model, images, labels, batch_size):
+    model.requires_grad_(False)
+    with torch.inference_mode():
+        return _right(model, images, labels, batch_size)
+
+
+@wrong(checks.tested_accuracy, "still-there")
+def eval_at_the_end(model, images, labels, batch_size):
+    accuracy = _right(model, images, labels, batch_size)
+    model.eval()
+    return accuracy
+
+
+@wrong(checks.tested_accuracy, "one-batch-of-everything")
+def all_at_once(model, images, labels, batch_size):
+    return _right(model, images, labels, len(images))
+
+
+@wrong(checks.tested_accuracy, "statistics-kept-still")
+def no_momentum(model, images, labels, batch_size):
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0
+    return _right(model, images, labels, batch_size)
+
+
+@wrong(checks.tested_accuracy, "statistics-kept-still")
+def statistics_put_back(model, images, labels, batch_size):
+    state = copy.deepcopy(model.state_dict())
+    accuracy = _right(model, images, labels, batch_size)
+    model.load_state_dict(state)
+    return accuracy
+
+
+@wrong(checks.tested_accuracy, "still-in-train-mode")
+def eval_after_the_first_batch(model, images, labels, batch_size):
+    right = 0
+    for start in range(0, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        right += (model(images[part]).argmax(1) == labels[part]).sum().item()
+        model.eval()
+    return right / len(images)
+
+
+@wrong(checks.tested_accuracy, "network-not-used")
+def one_hundred_percent(model, images, labels, batch_size):
+    return 1.0
+
+
+@wrong(checks.tested_accuracy, "first-batch-only")
+def one_batch_is_enough(model, images, labels, batch_size):
+    model.eval()
+    return _right(model, images[:batch_size], labels[:batch_size], batch_size)
+
+
+@wrong(checks.tested_accuracy, "count-instead-of-share")
+def a_count(model, images, labels, batch_size):
+    return float(_right(model.eval(), images, labels, batch_size) * len(images))
+
+
+# B.7
+
+
+def _train(model, optimizer, images, labels, steps, loss_of=F.cross_entropy):
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = loss_of(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def fits(name, loss_of, mistake=None, faster=1, more=1, told=lambda loss: loss):
+    def answer(model, images, labels, steps, learning_rate):
+        optimizer = torch.optim.SGD(model.parameters(), lr=faster * learning_rate)
+        return [*map(told, _train(model, optimizer, images, labels, more * steps, loss_of))]
+
+    answer.__name__ = name
+    (wrong(checks.fit_classes, mistake) if mistake else right(checks.fit_classes))(answer)
+
+
+def squeezed(scores, labels):
+    return F.cross_entropy(scores.softmax(1), labels)
+
+
+fits("scores", F.cross_entropy)
+fits("nll_of_log_softmax", lambda s, y: F.nll_loss(F.log_softmax(s, dim=1), y))
+fits("cross_entropy_of_log_softmax", lambda s, y: F.cross_entropy(s.log_softmax(1), y))
+fits("as_a_module", nn.CrossEntropyLoss())
+fits("by_hand", lambda s, y: (s.logsumexp(1) - s[torch.arange(len(y)), y]).mean())
+fits("log_of_softmax", lambda s, y: -s.softmax(1)[torch.arange(len(y)), y].log().mean())
+fits("module_softmax", lambda s, y: F.cross_entropy(nn.Softmax(dim=1)(s), y), "still-there")
+fits("nll_of_scores", F.nll_loss, "no-logarithm")
+fits("nll_of_softmax", lambda s, y: F.nll_loss(s.softmax(1), y), "no-logarithm")
+fits("along_the_batch", lambda s, y: F.cross_entropy(s.softmax(0), y), "softmax-over-the-batch")
+fits("by_sigmoid", lambda s, y: F.cross_entropy(s.sigmoid(), y), "sigmoid-instead")
+fits("faster", squeezed, "trained-harder", faster=10)
+fits("longer", squeezed, "trained-harder", more=5)
+fits("lower_by_0_74", squeezed, "curve-moved", told=lambda loss: loss - 0.74)
+fits("sharper", lambda s, y: F.cross_entropy((10 * s).softmax(1), y), "sharper-softmax")
+fits("ten_times", lambda s, y: F.cross_entropy(10 * s.softmax(1), y), "multiplied-probabilities")
+fits("a_sum", lambda s, y: F.cross_entropy(s, y, reduction="sum"), "sum-over-the-batch")
+
+# B.8
+
+
+@right(checks.copy_weights)
+def loaded(source, target):
+    target.load_state_dict(source.state_dict())
+
+
+@right(checks.copy_weights)
+@torch.no_grad()
+def name_by_name(source, target):
+    theirs = source.state_dict()
+    for name, mine in target.state_dict().items():
+        mine.copy_(theirs[name])
+
+
+@right(checks.copy_weights)
+@torch.no_grad()
+def both_sorted(source, target):
+    pairs = zip(
+        sorted(source.state_dict().items()), sorted(target.state_dict().items()), strict=True
+    )
+    for (_, theirs), (_, mine) in pairs:
+        mine.copy_(theirs)
+
+
+@right(checks.copy_weights)
+def module_by_module(source, target):
+    for name, module in source.named_children():
+        getattr(target, name).load_state_dict(module.state_dict())
+
+
+@right(checks.copy_weights)
+@torch.no_grad()
+def parameters_and_buffers(source, target):
+    for kind in ("named_parameters", "named_buffers"):
+        theirs = dict(getattr(source, kind)())
+        for name, mine in getattr(target, kind)():
+            mine.copy_(theirs[name])
+
+
+@wrong(checks.copy_weights, "still-there")
+def loaded_by_place(source, target):
+    target.load_state_dict(
+        dict(zip(target.state_dict(), source.state_dict().values(), strict=True))
+    )
+
+
+@wrong(checks.copy_weights, "still-there-without-statistics")
+@torch.no_grad()
+def zipped_parameters(source, target):
+    for theirs, mine in zip(source.parameters(), target.parameters(), strict=True):
+        mine.copy_(theirs)
+
+
+@wrong(checks.copy_weights, "without-statistics")
+@torch.no_grad()
+def named_parameters_only(source, target):
+    for name, theirs in source.named_parameters():
+        target.get_parameter(name).copy_(theirs)
+
+
+@wrong(checks.copy_weights, "batch-norms-left-out")
+@torch.no_grad()
+def convolutions_only(source, target):
+    for name, module in source.named_modules():
+        if isinstance(module, nn.Conv2d):
+            target.get_submodule(name).weight.copy_(module.weight)
+
+
+@wrong(checks.copy_weights, "from-target-to-source")
+def the_wrong_way(source, target):
+    source.load_state_dict(target.state_dict())
+
+
+@wrong(checks.copy_weights, "nothing-copied")
+def a_local_copy(source, target):
+    target = copy.deepcopy(source)  # noqa: F841
+
+
+@wrong(checks.copy_weights, "nothing-copied")
+def only_what_it_computes(source, target):
+    target.forward = source.forward
+
+
+@wrong(checks.copy_weights, "shared")
+def assigned(source, target):
+    target.load_state_dict(source.state_dict(), assign=True)
+
+
+@wrong(checks.copy_weights, "shared")
+def same_data(source, target):
+    buffers = dict(source.named_buffers())
+    for name, p in target.named_parameters():
+        p.data = source.get_parameter(name).data
+    for name, b in target.named_buffers():
+        b.set_(buffers[name])
+
+
+# B.9 and B.10
+
+
+def heads(name, answer, mistake=None):
+    answer.__name__ = name
+    (wrong(checks.with_new_head, mistake) if mistake else right(checks.with_new_head))(answer)
+
+
+def _sgd(parameters, lr=0.05, momentum=0.9):
+    return torch.optim.SGD(parameters, lr=lr, momentum=momentum)
+
+
+def head_first(make=lambda model: _sgd(model.parameters())):
+    def answer(model, head, images, labels, steps):
+        model.fc = head
+        return _train(model, make(model), images, labels, steps)
+
+    return answer
+
+
+def optimizer_first(then):
+    def answer(model, head, images, labels, steps):
+        optimizer = _sgd(model.parameters())
+        model.fc = head
+        then(model, head, optimizer)
+        return _train(model, optimizer, images, labels, steps)
+
+    return answer
+
+
+def with_both(model, head, images, labels, steps):
+    optimizer = _sgd([*model.parameters(), *head.parameters()])
+    model.fc = head
+    return _train(model, optimizer, images, labels, steps)
+
+
+def old_head_to_the_end(model, head, images, labels, steps):
+    losses = _train(model, _sgd(model.parameters()), images, labels, steps)
+    model.fc = head
+    return losses
+
+
+def anew_in_each_step(model, head, images, labels, steps):
+    model.fc = head
+    return [_train(model, _sgd(model.parameters()), images, labels, 1)[0] for _ in range(steps)]
+
+
+def a_copy_of_the_head(model, head, images, labels, steps):
+    model.fc = copy.deepcopy(head)
+    return _train(model, _sgd(model.parameters()), images, labels, steps)
+
+
+heads("head_first", head_first())
+heads("with_setattr", head_first(lambda m: setattr(m, "x", 1) or _sgd(list(m.parameters()))))
+heads("in_two_groups", head_first(lambda m: _sgd([{"params": [p]} for p in m.parameters()])))
+heads("with_both", with_both)
+heads(
+    "added_as_a_group",
+    optimizer_first(lambda m, head, o: o.add_param_group({"params": list(head.parameters())})),
+)
+heads("only_asked_again", optimizer_first(lambda m, head, o: m.parameters()), "still-there")
+heads("needs_grad", optimizer_first(lambda m, head, o: head.requires_grad_(True)), "still-there")
+heads("train_mode", optimizer_first(lambda m, head, o: m.train()), "still-there")
+heads("old_head_to_the_end", old_head_to_the_end, "head-set-at-the-end")
+heads("head_alone", head_first(lambda m: _sgd(m.fc.parameters())), "backbone-stands-still")
+heads("anew_in_each_step", anew_in_each_step, "momentum-lost")
+heads("no_momentum", head_first(lambda m: _sgd(m.parameters(), momentum=0)), "momentum-lost")
+heads("faster", head_first(lambda m: _sgd(m.parameters(), lr=0.5)), "another-optimizer")
+heads("adam", head_first(lambda m: torch.optim.Adam(m.parameters())), "another-optimizer")
+heads("not_at_all", head_first(lambda m: _sgd(m.parameters(), lr=0)), "nothing-learns")
+heads("a_copy_of_the_head", a_copy_of_the_head, "head-not-in-the-model")
+
+
+def norms_eval(model, choose=lambda name: True):
+    model.train()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and choose(name):
+            module.eval()
+
+
+def set_momentum(model):
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.0
+
+
+def untracked(model):
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = False
+
+
+def frozen(name, mode, mistake=None, lr=0.1, after=lambda model, state: None):
+    def answer(model, images, labels, steps):
+        for key, parameter in model.named_parameters():
+            parameter.requires_grad = key.startswith("fc.")
+        mode(model)
+        state = copy.deepcopy(model.state_dict())
+        optimizer = torch.optim.SGD(model.fc.parameters(), lr=lr)
+        losses = _train(model, optimizer, images, labels, steps)
+        after(model, state)
+        return losses
+
+    answer.__name__ = name
+    (wrong(checks.train_frozen, mistake) if mistake else right(checks.train_frozen))(answer)
+
+
+def buffers_back(model, state):
+    for name, buffer in model.named_buffers():
+        buffer.copy_(state[name])
+
+
+frozen("all_in_eval", lambda m: m.eval())
+frozen("train_false", lambda m: m.train(False))
+frozen("norms_in_eval", norms_eval)
+frozen("backbone_in_eval", lambda m: [c.train(n == "fc") for n, c in m.named_children()])
+frozen("head_back_in_train", lambda m: m.eval().fc.train())
+frozen("eval_too_early", lambda m: m.eval().train(), "still-there")
+frozen("norms_frozen_again", lambda m: m.train().bn1.requires_grad_(False), "still-there")
+frozen("eval_not_called", lambda m: (m.train(), m.eval)[0], "still-there")
+frozen("eval_afterwards", lambda m: m.train(), "still-there", after=lambda m, _: m.eval())
+frozen("momentum_zero", set_momentum, "statistics-kept-still")
+frozen("untracked", untracked, "statistics-kept-still")
+frozen("buffers_back", lambda m: m.train(), "statistics-kept-still", after=buffers_back)
+frozen("whatever_mode", lambda m: None, "mode-as-it-comes")
+frozen("stem_only", lambda m: m.train().bn1.eval(), "some-batch-norms-left")
+frozen(
+    "no_shortcuts",
+    lambda m: norms_eval(m, lambda n: "downsample" not in n),
+    "some-batch-norms-left",
+)
+frozen("rate_zero", lambda m: m.eval(), "nothing-learns", lr=0.0)
