@@ -149,6 +149,9 @@ checks.conv_output_size(not_done_yet)
 # | 09 | Variants: deeper, wider, attention (*planned*) | what each of them buys | |
 # | 10 | [Two frameworks, one network](10_two_frameworks.ipynb) | PyTorch and Keras, number for number | [3 tasks](../exercises/10_two_frameworks.ipynb) |
 #
+# When you have done them, go on a [bug hunt](../exercises/bug_hunt.ipynb): ten programs, each with one mistake that
+# raises no error.
+#
 # The course remembers which tasks you have passed. Come back to this cell to see what is done, and what is next:
 
 # %% tags=["nbval-ignore-output"]

@@ -59,8 +59,8 @@ class Progress:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr style="background: none;"><th scope="row" style="{LABEL}">{sheet.number} '
-            f'{escape(sheet.title)}</th><td style="{CELL}">{self.count(sheet)} of {len(sheet.tasks)}</td>'
+            f'<tr style="background: none;"><th scope="row" style="{CELL}">{sheet.number} '
+            f'{escape(sheet.title)}</th><td style="{LABEL}">{self.count(sheet)} of {len(sheet.tasks)}</td>'
             f'<td style="{CELL}" aria-hidden="true">{_marks(self, sheet)}</td></tr>'
             for sheet in self.sheets
         )

@@ -24,4 +24,4 @@ def test_checks_in_a_kernel() -> None:
     assert "Your line 2" in error["text/html"]
     assert "return layers + 1" in error["text/html"]
     assert "✓ Passed" in right["text/html"]
-    assert right["text/plain"].startswith("✓ Passed: receptive_field")
+    assert right["text/plain"].startswith("✓ Passed: 1.3 receptive_field")
