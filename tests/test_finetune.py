@@ -248,6 +248,17 @@ def test_the_state_that_was_best_in_validation_is_kept(colours, source, tmp_path
 
 def in_a_process_of_its_own(folder, out, source):
     tune.HEAD_ONLY = (64, 40, 100)
+    read, take_step = photos.read, training.Run.take_step
+
+    def slow_read(path, side):
+        time.sleep(0.01)
+        return read(path, side)
+
+    def slow_step(run):
+        time.sleep(0.02)
+        take_step(run)
+
+    photos.read, training.Run.take_step = slow_read, slow_step  # so that the kills hit work
     finetune.finetune(folder, out, weights=source)
 
 
