@@ -105,7 +105,7 @@ def linear_probe(model: nn.Module, train: TensorDataset, test: TensorDataset) ->
     """
     from sklearn.linear_model import LogisticRegression
 
-    features, _head = split(model, stages(model)[-1])
+    features, _ = split(model, stages(model)[-1])
     inputs, labels = ([d.tensors[i] for d in (train, test)] for i in (0, 1))
     known, unknown = (compute(features, images).flatten(1).numpy() for images in inputs)
     classifier = LogisticRegression(max_iter=5000).fit(known, labels[0].numpy())

@@ -194,3 +194,15 @@ def test_a_name_cannot_put_anything_into_the_page():
     page = grade.report([grade.Graded(path, None, notes=("<img src=x>",))])
     assert "<script>" not in page
     assert "<img" not in page
+
+
+@pytest.mark.slow
+def test_a_sheet_that_takes_our_check_away_stops_no_other(tmp_path):
+    prank = "import sys, types\nfake = types.SimpleNamespace(judge=lambda *_: None)\n"
+    prank += "sys.modules['resnet_edu.grade.inside'] = fake"
+    for name, book in (("ann", with_cell(prank, 3)), ("ben", notebook())):
+        (tmp_path / f"{name}.ipynb").write_text(nbformat.writes(book), encoding="utf-8")
+    ann, ben = grade.grade(grade.find_sheets([tmp_path]))
+    assert {result.status for result in ann.results} == {Status.CRASHED}
+    assert "look at it yourself" in " ".join(ann.notes)
+    assert ben.passed == 5

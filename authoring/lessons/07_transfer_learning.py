@@ -275,8 +275,8 @@ for name, depths in by_depth.items():
 
 # %% [markdown]
 # **It hardly matters here**, with few labels or with many: the lines are flat, within what chance makes of three draws. But
-# the price differs. Frozen to layer3, a run is several times faster, as most of the network is passed once
-# and not thirty times. Usual advice is "few labels: freeze much; many labels: freeze little". On a task that is near, freeze
+# the price differs. Frozen to layer3, most of the network is passed once for each image, and not thirty times, forward
+# and backward. Usual advice is "few labels: freeze much; many labels: freeze little". On a task that is near, freeze
 # much in any case: it costs nothing. Section 8 has a task where it costs a lot.
 #
 # ## 5. One learning rate, or one for each part

@@ -66,6 +66,8 @@ async def _grade_one(path: Path) -> Graded:
             break
         except _Broken:
             continue
+        except Exception as error:  # whatever it is, it must not stop the other sheets
+            return Graded(path, None, notes=(f"Marking it failed: {error!r}.",))
     return Graded(path, handed.sheet, marking.results(), (*handed.notes, *marking.notes))
 
 
@@ -109,7 +111,12 @@ class _Marking:
         except _Broken as how:
             self.said[task.name] = {"error": str(how)}
             raise
-        self.said[task.name] = {"error": error} if error else json.loads(to.read_text("utf-8"))
+        if error:
+            self.said[task.name] = {"error": error}
+        elif not to.exists():
+            self.said[task.name] = {"error": "kept our check from running", "sealed": False}
+        else:
+            self.said[task.name] = json.loads(to.read_text("utf-8"))
 
     def results(self) -> tuple[TaskResult, ...]:
         """The tasks in order."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class Handed:
 
     sheet: Sheet
     cells: tuple[str, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def defines(self, name: str) -> list[int]:
         """The places of the cells that define the function or class `name`, also if they cannot run."""
@@ -134,8 +134,7 @@ def _likeness(sheet: Sheet, code: Iterable[str], text: str) -> int:
     )
 
 
-def _oddities(sheet: Sheet, cells: Iterable[str]) -> Iterable[str]:
-    cells = tuple(cells)
+def _oddities(sheet: Sheet, cells: Sequence[str]) -> Iterable[str]:
     calls = {code.strip() for code in cells}
     changed = [
         task.number
