@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
+import torch
 import traitlets
 
 
@@ -110,3 +113,14 @@ class Explorer(Shown):
 
     def _values(self) -> dict[str, Any]:
         return {label: control.value for label, control in self._controls.items()}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A second thread gains nothing here, and would keep the browser from its core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -6,12 +6,11 @@ import html
 from typing import Any
 
 import ipywidgets as widgets
-import torch
 from torch import Tensor
 
 from resnet_edu import draw, measure
 from resnet_edu.measure import FlowSetting, Signals
-from resnet_edu.widgets.explorer import Explorer, View
+from resnet_edu.widgets.explorer import Explorer, View, one_thread
 
 _SHORTCUTS = {"none": False, "+ x": True}
 
@@ -67,11 +66,6 @@ class GradientFlowExplorer(Explorer):
 
     def _measure(self, setting: FlowSetting) -> Signals:
         if setting not in self._measured:
-            # One thread: a second one gains nothing here, and would keep the browser from its core.
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            try:
+            with one_thread():
                 self._measured[setting] = measure.gradient_flow(setting, *self._batch)
-            finally:
-                torch.set_num_threads(threads)
         return self._measured[setting]

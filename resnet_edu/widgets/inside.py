@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
-import torch
 from torch import Tensor, nn
 
 from resnet_edu import draw, measure
-from resnet_edu.widgets.explorer import Explorer, View
+from resnet_edu.widgets.explorer import Explorer, View, one_thread
 
 
 class FeatureExplorer(Explorer):
@@ -26,7 +24,7 @@ class FeatureExplorer(Explorer):
     def __init__(self, model: nn.Module, images: Mapping[str, Tensor], others: Tensor) -> None:
         _require_images(images)
         layers = ("relu", *measure.block_names(model))  # the stem ends with relu
-        with _one_thread():
+        with one_thread():
             self._maps = {
                 name: measure.capture(model, layers, image[None]) for name, image in images.items()
             }
@@ -85,7 +83,7 @@ class AttentionExplorer(Explorer):
     ) -> None:
         _require_images(images)
         self._model, self._images = model, dict(images)
-        with _one_thread():
+        with one_thread():
             logits = {
                 name: measure.capture(model, ["fc"], image[None])["fc"][0]
                 for name, image in images.items()
@@ -131,7 +129,7 @@ class AttentionExplorer(Explorer):
     def _heat(self, name: str, number: int, layer: str) -> Any:
         key = (name, number, layer)
         if key not in self._heats:
-            with _one_thread():
+            with one_thread():
                 heat = measure.grad_cam(self._model, layer, self._images[name], number)
             self._heats[key] = heat.cpu().numpy()
         return self._heats[key]
@@ -154,14 +152,3 @@ def _require_images(images: Mapping[str, Tensor]) -> None:
                 f"Image {name!r} has the shape {tuple(image.shape)}, not (3, side, side). "
                 "weights.preprocess makes such images."
             )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A second thread gains nothing here, and would keep the browser from its core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

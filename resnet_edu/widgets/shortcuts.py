@@ -6,12 +6,11 @@ import html
 from typing import Any
 
 import ipywidgets as widgets
-import torch
 from torch import Tensor
 
 from resnet_edu import draw, measure
 from resnet_edu.measure import ShortcutSetting, ShortcutSignal
-from resnet_edu.widgets.explorer import Explorer, View
+from resnet_edu.widgets.explorer import Explorer, View, one_thread
 
 _GAMMAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -54,11 +53,6 @@ class ShortcutExplorer(Explorer):
 
     def _measure(self, setting: ShortcutSetting) -> ShortcutSignal:
         if setting not in self._measured:
-            # One thread: a second one gains nothing here, and would keep the browser from its core.
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            try:
+            with one_thread():
                 self._measured[setting] = measure.shortcut_signal(setting, *self._batch)
-            finally:
-                torch.set_num_threads(threads)
         return self._measured[setting]
