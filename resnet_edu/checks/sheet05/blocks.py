@@ -26,8 +26,9 @@ def require_blocks(blocks: Sequence[nn.Module], number: int, width: int, stage: 
     if len(blocks) != number:
         raise Wrong(
             "wrong-number-of-blocks",
-            "A stage has another number of blocks than is asked for. The first block, which changes the "
-            "shape, is one of them.",
+            "A stage has another number of blocks than is asked for; the one that changes the "
+            "shape counts too. The network's depth is another then, and of published weights some "
+            "are left over or missing.",
             _rows(f"blocks in {stage}", number, len(blocks)),
         )
     for block in blocks:
@@ -35,15 +36,17 @@ def require_blocks(blocks: Sequence[nn.Module], number: int, width: int, stage: 
         if not all(name in names for name in MODULES):
             raise Wrong(
                 "other-blocks",
-                "The blocks are not bottlenecks: they lack modules that task 5.1 asks for.",
+                "The blocks are not bottlenecks: they lack modules that task 5.1 asks for. "
+                "Weights are loaded by those names, and would find no place.",
                 _rows(f"a block of {stage}", ", ".join(MODULES), ", ".join(names) or "no modules"),
             )
         inside, outside = (_channels(block, name) for name in ("conv2", "conv3"))
         if inside not in (None, width):
             raise Wrong(
                 "wrong-width",
-                "The blocks have another width than is asked for. `width` is the number of channels inside "
-                "a block; the block itself multiplies it.",
+                "The blocks have another width than is asked for. `width` counts the channels "
+                "inside a block, which multiplies it by itself: the next stage is built for what "
+                "then comes out.",
                 _rows(f"channels inside a block of {stage}", width, inside),
             )
         if outside not in (None, Bottleneck.expansion * width):
@@ -62,7 +65,8 @@ def projection_problem(block: nn.Module, name: str) -> Wrong | None:
         return Wrong(
             "projection-missing",
             "The first block of a stage changes the shape, and has no weights on its shortcut "
-            "(`downsample`). A block decides by its arguments whether it needs them, as in task 5.1.",
+            "(`downsample`): its input does not fit what it is added to. A block decides by its "
+            "arguments whether it needs them.",
             (*rows, ("Got", "no weights")),
         )
     if not any(key.endswith("running_mean") for key in keys):

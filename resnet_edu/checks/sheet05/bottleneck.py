@@ -33,22 +33,25 @@ KERNELS = (
 )
 CHANNELS = (
     "wrong-channels",
-    "A layer has another number of channels than the task says. Each takes as many as the one before it "
-    "gives.",
+    "A layer has another number of channels than the task says. Published weights do not fit it "
+    "then, and a layer that takes another number than the one before it gives stops with an "
+    "error.",
 )
 PADDING = (
     "padding-around-1x1",
-    "There is padding around a 1x1 convolution. A 1x1 kernel takes nothing from the sides, so the image "
-    "grows.",
+    "There is padding around a 1x1 convolution. Such a kernel takes nothing from the sides, so "
+    "the image grows, and no longer fits what it is added to.",
 )
 DILATION = (
     "dilation",
-    "There is space between the pixels that a kernel looks at (dilation). Here they are neighbours.",
+    "There is space between the pixels that a kernel looks at (dilation). It looks past its "
+    "direct neighbours, and weights that were trained on those give other answers.",
 )
 GROUPS = (
     "groups",
-    "A convolution works in groups of channels. So do later blocks; in this one, each output channel sees "
-    "all input channels.",
+    "A convolution works in groups of channels. Each output channel then sees only a part of the "
+    "input, as in some later blocks; the weights are smaller by that factor, and published ones "
+    "do not fit.",
 )
 
 
@@ -159,21 +162,24 @@ def _require_expansion(block: nn.Module, arguments: tuple[int, ...]) -> None:
     if outer == width and inner == width // EXPANSION:
         raise Wrong(
             "width-taken-for-output",
-            "You take `width` for the channels that come out of the block. It is the number of channels "
-            "inside; more of them come out.",
+            "You take `width` for the channels that come out of the block. So the 3x3 convolution "
+            "has a quarter of its channels, and the next block gets fewer than it is built for.",
             rows,
         )
     if outer == width:
         raise Wrong(
             "no-expansion",
-            "As many channels come out as there are inside. The last convolution widens again: `expansion` "
-            "says by how much.",
+            "As many channels come out as there are inside: nothing widens again. What goes from "
+            "block to block is a quarter as wide as in a ResNet-50, and the next block does not "
+            "fit.",
             rows,
         )
     if isinstance(outer, int) and outer != wanted:
         raise Wrong(
             "wrong-expansion",
-            "The last convolution gives another number of channels than `expansion` times `width`.",
+            "The last convolution gives another number of channels than `expansion` times "
+            "`width`. The next block is built for exactly that many, and would stop with an "
+            "error.",
             rows,
         )
     found = getattr(block, "expansion", None)
@@ -192,8 +198,9 @@ def _require_layers(block: nn.Module, arguments: tuple[int, ...]) -> None:
     if getattr(getattr(block, "bn1", None), "num_features", width) == i != width:
         raise Wrong(
             "pre-activation",
-            "The first batch norm fits the block's input. Batch norm before each convolution is the block "
-            "of 2016; in ResNet-50 the convolution comes first.",
+            "The first batch norm has the size of the block's input: it stands in front of the "
+            "convolution, as in the block of 2016. The batch norms of a ResNet-50 have other "
+            "sizes, so its weights would not fit.",
             (("Looked at", "channels of bn1"), ("Expected", str(width)), ("Got", str(i))),
         )
     layers = (("1", i, width, 1), ("2", width, width, 3), ("3", width, EXPANSION * width, 1))
@@ -257,19 +264,21 @@ bottleneck = Check(
         ),
         Mistake(
             "no-last-relu",
-            "Negative numbers come out: there is no ReLU after the addition.",
+            "Negative numbers come out: there is no ReLU after the addition. In a ResNet-50 no "
+            "block ever gets negative numbers, so weights trained there give other answers.",
             [_version(lambda b, x: _branch(b, x) + b.downsample(x))],
         ),
         Mistake(
             "relu-before-addition",
-            "The last ReLU comes before the addition. Then the branch can only add, never take away. It is "
-            "the sum that goes through it.",
+            "The last ReLU comes before the addition. Then the branch can only add, never take "
+            "away: where the shape stays, numbers can only grow from block to block.",
             [_version(lambda b, x: F.relu(_branch(b, x)) + b.downsample(x))],
         ),
         Mistake(
             "relu-before-and-after",
-            "There is a ReLU at the end of the branch as well as after the addition. Then the branch can "
-            "only add, never take away.",
+            "There is a ReLU at the end of the branch as well as after the addition. Then the "
+            "branch can only add, never take away: where the shape stays, numbers can only grow "
+            "from block to block.",
             [_with_branch(lambda b, x: F.relu(_branch(b, x)))],
         ),
         Mistake(
@@ -297,8 +306,9 @@ bottleneck = Check(
         ),
         Mistake(
             "relu-before-batch-norm",
-            "A ReLU comes before its batch norm. In this course the order is convolution, batch norm, "
-            "ReLU.",
+            "A ReLU comes before its batch norm. That moves the numbers to both sides of zero "
+            "again, so what goes on is not what a ReLU gives, and weights trained in the usual "
+            "order give other answers.",
             [
                 _with_branch(
                     lambda b, x: b.bn3(b.conv3(b.bn2(F.relu(b.conv2(b.bn1(F.relu(b.conv1(x))))))))
@@ -324,7 +334,8 @@ bottleneck = Check(
         ),
         Mistake(
             "relu-on-shortcut",
-            "There is a ReLU on the shortcut. What x holds below zero is lost there.",
+            "There is a ReLU on the shortcut. What it would carry below zero is lost: the way "
+            "around the branch is no longer free.",
             [
                 _version(lambda b, x: F.relu(_branch(b, x) + b.downsample(F.relu(x)))),
                 _version(lambda b, x: F.relu(_branch(b, x) + F.relu(b.downsample(x)))),
@@ -333,12 +344,15 @@ bottleneck = Check(
         ),
         Mistake(
             "added-twice",
-            "The shortcut is added twice.",
+            "The shortcut is added twice. Each block then doubles what it carries: after ten "
+            "blocks the input counts a thousand times, and what the last branches add is drowned "
+            "in it.",
             [_version(lambda b, x: F.relu(_branch(b, x) + 2 * b.downsample(x)))],
         ),
         Mistake(
             "subtracted",
-            "The shortcut is subtracted.",
+            "One of branch and shortcut is taken away from the other. What one of them sees then "
+            "counts against the other, and weights that were trained on a sum give other answers.",
             [
                 _version(lambda b, x: F.relu(_branch(b, x) - b.downsample(x))),
                 _version(lambda b, x: F.relu(b.downsample(x) - _branch(b, x))),
@@ -346,12 +360,14 @@ bottleneck = Check(
         ),
         Mistake(
             "multiplied",
-            "The shortcut is multiplied with the branch. It is added.",
+            "The shortcut is multiplied with the branch. Where the branch gives zero nothing of "
+            "the input is left, so the way around it is no longer free.",
             [_version(lambda b, x: F.relu(_branch(b, x) * b.downsample(x)))],
         ),
         Mistake(
             "concatenated",
-            "The branch and the shortcut stand side by side, with twice the channels. They are added.",
+            "The branch and the shortcut stand side by side. So twice the channels come out, and "
+            "the next block, which is built for half of them, stops with an error.",
             [
                 _version(lambda b, x: F.relu(torch.cat((_branch(b, x), b.downsample(x)), 1))),
                 _version(lambda b, x: F.relu(torch.cat((b.downsample(x), _branch(b, x)), 1))),
@@ -359,13 +375,15 @@ bottleneck = Check(
         ),
         Mistake(
             "averaged",
-            "You take the mean of branch and shortcut. It is their sum.",
+            "You take the mean of branch and shortcut. Each block then halves what it carries: "
+            "after ten blocks, a thousandth of the input is left.",
             [_version(lambda b, x: F.relu((_branch(b, x) + b.downsample(x)) / 2))],
         ),
         Mistake(
             "x-overwritten",
-            "What the branch gives is added to itself, not to the block's input. Does `x` still hold the "
-            "input at the end?",
+            "What the branch gives is added to itself: at the end, `x` no longer holds the "
+            "block's input. So nothing goes around the convolutions, and the block is a plain "
+            "one.",
             [
                 _version(lambda b, x: F.relu(2 * _branch(b, x))),
                 _version(lambda b, x: F.relu(_with_itself(b, _branch(b, x)))),
@@ -373,17 +391,20 @@ bottleneck = Check(
         ),
         Mistake(
             "projection-unused",
-            "`downsample` is made but not used in `forward`: x is added as it is.",
+            "`downsample` is made but not used in `forward`: x is added as it is. Where the shape "
+            "changes it does not fit the branch, and weights that nothing uses are never trained.",
             [_version(lambda b, x: F.relu(_branch(b, x) + x))],
         ),
         Mistake(
             "projection-of-the-branch",
-            "`downsample` gets what the branch gives. It is there to make the block's input fit.",
+            "`downsample` gets what the branch gives, and not the block's input. So in such a "
+            "block nothing goes around the convolutions, and the gradient has no short way back.",
             [_version(_projection_of_the_branch)],
         ),
         Mistake(
             "relu-of-input",
-            "The input goes through a ReLU before all else, and what it holds below zero is lost.",
+            "The input goes through a ReLU before all else. What it holds below zero is lost to "
+            "the branch: of numbers around zero, that is half.",
             [
                 _version(lambda b, x: F.relu(_branch(b, F.relu(x)) + b.downsample(F.relu(x)))),
                 _version(lambda b, x: F.relu(_branch(b, x.relu_()) + b.downsample(x))),
@@ -392,24 +413,26 @@ bottleneck = Check(
         ),
         Mistake(
             "not-a-relu",
-            "There is another function in the place of ReLU.",
+            "Another function stands in the place of ReLU. It gives other numbers, so weights "
+            "that were trained with ReLU give other answers.",
             [_version(_with_activation(f)) for f in (F.leaky_relu, F.gelu, F.silu, F.relu6, F.elu)],
         ),
         Mistake(
             "projection-always",
-            "There is a projection also where the shape stays. There the shortcut is to be the identity: "
-            "it costs nothing and carries everything.",
+            "There is a projection also where the shape stays. It costs weights, and the input is "
+            "no longer handed on as it is: to do nothing, the block would have to learn it.",
             [_version(downsample=_downsample(always=True))],
         ),
         Mistake(
             "projection-3x3",
-            "The projection has 3x3 kernels. 1x1 is enough to change the shape, and published weights "
-            "have it.",
+            "The projection has 3x3 kernels. That is nine times the weights for the same change "
+            "of shape, and published weights do not fit.",
             [_version(downsample=_downsample(conv3x3))],
         ),
         Mistake(
             "projection-padded",
-            "There is padding on the shortcut. A 1x1 kernel takes nothing away, so the image grows.",
+            "There is padding on the shortcut. A 1x1 kernel takes nothing away, so the image "
+            "grows, and no longer fits the branch.",
             [
                 _version(
                     downsample=_downsample(lambda i, o, s: nn.Conv2d(i, o, 1, s, 1, bias=False))
@@ -418,24 +441,28 @@ bottleneck = Check(
         ),
         Mistake(
             "stride-always-2",
-            "The shortcut always halves the image. `stride` says whether it does.",
+            "The shortcut always halves the image, whatever `stride` says. In a block without a "
+            "stride the branch keeps the size, and the two cannot be added.",
             [_version(downsample=_downsample(lambda i, o, s: conv1x1(i, o, 2)))],
         ),
         Mistake(
             "stride-on-first-1x1",
-            "The stride is on the first 1x1 convolution, which then skips three pixels of four. So it was "
-            "in 2015, and shapes and weights are the same. The task has it on the 3x3.",
+            "The stride is on the first 1x1 convolution, which then skips three pixels of four, "
+            "as in 2015. Shapes and weights are the same: weights for the 3x3 load without an "
+            "error, and give wrong answers.",
             [_version(conv1=_STRIDES["first"], conv2=_STRIDES["none"])],
         ),
         Mistake(
             "stride-on-last-1x1",
-            "The stride is on the last 1x1 convolution. The task has it on the 3x3, which looks at every "
-            "pixel.",
+            "The stride is on the last 1x1 convolution: of what the 3x3 has computed, three "
+            "pixels of four are thrown away. Published weights load without an error, and give "
+            "wrong answers.",
             [_version(conv2=_STRIDES["none"], conv3=_STRIDES["third"])],
         ),
         Mistake(
             "stride-twice",
-            "More than one convolution of the branch has the stride, so the image shrinks more than once.",
+            "More than one convolution of the branch has the stride, so the image shrinks more "
+            "than once. It no longer fits the shortcut, which shrinks it once.",
             [
                 _version(conv1=_STRIDES["first"]),
                 _version(conv3=_STRIDES["third"]),
@@ -445,8 +472,8 @@ bottleneck = Check(
         ),
         Mistake(
             "stride-forgotten",
-            "The stride does not reach both the branch and the shortcut. They give images of different "
-            "size, or of the size that came in.",
+            "The stride does not reach both the branch and the shortcut. If one of them lacks it, "
+            "they cannot be added; if both do, the image keeps its size.",
             [
                 _version(conv2=_STRIDES["none"]),
                 _version(downsample=_downsample(lambda i, o, s: conv1x1(i, o))),
@@ -471,8 +498,8 @@ bottleneck = Check(
         ),
         Mistake(
             "wrong-padding",
-            "The branch gives an image of another size. A 3x3 kernel takes a pixel from each side, and "
-            "padding puts back as many.",
+            "The branch gives an image of another size, which cannot be added to the shortcut's. "
+            "A 3x3 kernel takes a pixel from each side: how many does the padding put back?",
             [
                 *_some_of(_convolutions(padding=0), "2"),
                 *_some_of(_convolutions(padding=2), "2"),
@@ -481,7 +508,9 @@ bottleneck = Check(
         ),
         Mistake(
             "one-batch-norm-twice",
-            "`forward` uses one batch norm twice. Each convolution needs a batch norm of its own.",
+            "`forward` uses one batch norm twice. Its running mean and variance become a mix of "
+            "two layers, which fits neither of them in evaluation mode, and another batch norm is "
+            "never trained.",
             [
                 _with_branch(
                     lambda b, x: b.bn3(b.conv3(F.relu(b.bn1(b.conv2(F.relu(b.bn1(b.conv1(x))))))))
@@ -493,7 +522,8 @@ bottleneck = Check(
         ),
         Mistake(
             "batch-norms-swapped",
-            "Two batch norms have changed places in `forward`.",
+            "Two batch norms have changed places in `forward`. Loaded weights then meet the "
+            "statistics of another layer: nothing complains, and the answers are wrong.",
             [
                 _with_branch(
                     lambda b, x: b.bn3(b.conv3(F.relu(b.bn1(b.conv2(F.relu(b.bn2(b.conv1(x))))))))
@@ -502,7 +532,8 @@ bottleneck = Check(
         ),
         Mistake(
             "batch-norm-unused",
-            "A batch norm is made but not used in `forward`.",
+            "A batch norm is made but not used in `forward`. Its layer's numbers keep whatever "
+            "level and scale they happen to have, and its own weights are never trained.",
             [
                 _with_branch(lambda b, x: b.conv3(_inside(b, x))),
                 _with_branch(
@@ -516,7 +547,8 @@ bottleneck = Check(
         ),
         Mistake(
             "convolution-unused",
-            "A convolution is made but not used in `forward`.",
+            "A convolution is made but not used in `forward`. Its weights are loaded and counted, "
+            "and no image and no gradient ever reaches them.",
             [_with_branch(lambda b, x: b.bn3(b.conv3(F.relu(b.bn1(b.conv1(x))))))],
         ),
     ),
@@ -530,8 +562,9 @@ bottleneck = Check(
         Place(
             "after one pass in train mode",
             "batch-norm-options",
-            "The running statistics move faster or slower than they do in PyTorch by default. Leave batch "
-            "norm's options as they are.",
+            "The running statistics move faster or slower than they do in PyTorch by default. "
+            "What evaluation mode works with then rests on more or fewer batches than in "
+            "everybody else's ResNet-50.",
         ),
         Place(
             "output in ",
@@ -542,7 +575,8 @@ bottleneck = Check(
         Place(
             "parameters that were not asked for",
             "other-modules",
-            "There are more modules with weights than the task asks for.",
+            "There are more modules with weights than the task asks for. Published weights have "
+            "no numbers for them, so they would stay random.",
         ),
     ),
 )

@@ -79,7 +79,8 @@ def _observe(answer: Answer, depth: int, see: See) -> None:
             _network.cache_clear()
             raise Wrong(
                 "changes-the-model",
-                "The network that you were given has other modules afterwards. Counting needs no change.",
+                "The network that you were given has other modules afterwards. Whoever asked for "
+                "its depth goes on with another network, and does not know it.",
                 (("Modules before", str(len(before))), ("afterwards", str(len(_modules(model))))),
             )
 
@@ -92,41 +93,47 @@ count_layers = Check(
     mistakes=(
         Mistake(
             "shortcuts-counted",
-            "You count the convolutions on the shortcuts as well. The paper's number leaves them out: they "
-            "are not a step further on the way through the network.",
+            "You count the convolutions on the shortcuts as well. The number in the name follows "
+            "the way through the network, and they are no step further on it: yours would be a "
+            "ResNet-54.",
             _version(_number_of(*KINDS, shortcuts=True)),
         ),
         Mistake(
             "shortcuts-without-head",
-            "You count all convolutions and nothing else. Those on the shortcuts do not count, and the "
-            "linear layer at the end does.",
+            "You count all convolutions and nothing else. Two errors are in that: a shortcut's "
+            "convolution is no step on the way through the network, and one step on that way is "
+            "no convolution.",
             _version(_number_of(nn.Conv2d, shortcuts=True)),
         ),
         Mistake(
             "one-layer-missing",
-            "One layer is missing. Stem and head are a layer each: the first convolution, and the linear "
-            "layer at the end.",
+            "One layer is missing, and a ResNet-50 would be called 49. The way from the image to "
+            "the logits neither begins nor ends with the blocks.",
             _version(lambda model: _count_layers(model) - 1, _per_block(3, 1)),
         ),
         Mistake(
             "one-layer-too-many",
-            "There is one layer too many. Only convolutions and linear layers count.",
+            "There is one layer too many, and a ResNet-50 would be called 51. Depths can be "
+            "compared only where everybody counts the same: convolutions and linear layers.",
             _version(lambda model: _count_layers(model) + 1),
         ),
         Mistake(
             "float",
-            "The number is right, but it is a float. Layers are counted: the task asks for an int.",
+            "The number is right, but it is a float. Whoever counts with it, in `range(depth)` "
+            "for one, gets a TypeError.",
             _version(lambda model: float(_count_layers(model))),
         ),
         Mistake(
             "four-shortcuts-assumed",
-            "You take off a fixed number for the shortcuts. Not every ResNet has projections in as many "
-            "places: tell a shortcut by its name.",
+            "You take off a fixed number for the shortcuts. ResNet-50 has projections in four "
+            "places, ResNet-18 in three: a number that was read off one network is wrong for the "
+            "next.",
             _version(_number_of(*KINDS, shortcuts=True, more=-4)),
         ),
         Mistake(
             "blocks-only",
-            "You count the layers in the blocks. There is one more in front of them, and one behind.",
+            "You count the layers in the blocks: that makes 48 of a ResNet-50. An image goes "
+            "through more layers with weights before it has become logits.",
             _version(
                 lambda model: _count_layers(model) - 2,
                 _number_of(nn.Conv2d, shortcuts=True, more=-1),
@@ -135,8 +142,8 @@ count_layers = Check(
         ),
         Mistake(
             "batch-norms-counted",
-            "You count batch norms as well. They have weights, but the paper's number counts convolutions "
-            "and linear layers.",
+            "You count batch norms as well. They only stretch and shift each channel, and nearly "
+            "every convolution has one: a ResNet-50 would come out about twice as deep.",
             _version(
                 _number_of(*KINDS, nn.BatchNorm2d, shortcuts=True),
                 _number_of(*KINDS, nn.BatchNorm2d, shortcuts=False),
@@ -146,7 +153,8 @@ count_layers = Check(
         ),
         Mistake(
             "tensors-counted",
-            "You count tensors. A batch norm has several of them, and none counts as a layer.",
+            "You count tensors. A batch norm alone has two to five of them, so your number says "
+            "how the weights are stored, and not how many steps an image goes through.",
             _version(
                 lambda model: len(list(model.parameters())),
                 lambda model: len(model.state_dict()),
@@ -156,13 +164,16 @@ count_layers = Check(
         ),
         Mistake(
             "numbers-counted",
-            "You count the numbers in the weights. A layer is one, however many weights it has.",
+            "You count the numbers in the weights. They say how much a network can store, and not "
+            "how many steps an image goes through: a wider network has more of them and is no "
+            "deeper.",
             _version(lambda model: sum(p.numel() for p in model.parameters())),
         ),
         Mistake(
             "modules-counted",
-            "You count modules of every kind: ReLUs, pools and containers too. Only convolutions and "
-            "linear layers count.",
+            "You count modules of every kind: ReLUs, pools and containers too. Written with "
+            "`F.relu`, the same network would get another number from you, though it computes the "
+            "same.",
             _version(
                 lambda model: len(_modules(model)),
                 lambda model: len(_modules(model)) - 1,
@@ -175,7 +186,8 @@ count_layers = Check(
         ),
         Mistake(
             "top-level-only",
-            "You look at the outermost modules only. The others stand inside stages and blocks.",
+            "You look at the outermost modules only. Stages and blocks hold all the others, so a "
+            "ResNet-18 and a ResNet-152 get the same number from you.",
             _version(
                 lambda model: sum(isinstance(m, KINDS) for m in model.children()),
                 lambda model: sum(isinstance(m, nn.Conv2d) for m in model.children()),
@@ -184,29 +196,33 @@ count_layers = Check(
         ),
         Mistake(
             "blocks-counted",
-            "You count blocks, or blocks and two. A block has more than one layer.",
+            "You count blocks, or blocks and two. ResNet-34 and ResNet-50 have equally many of "
+            "those: what makes one deeper is inside them.",
             _version(_per_block(1, 0), _per_block(1, 2)),
         ),
         Mistake(
             "three-layers-a-block",
-            "For ResNet-50 the number is right. The blocks of ResNet-18 and ResNet-34 have two layers: "
-            "look into the block.",
+            "For ResNet-50 the number is right, and a ResNet-18 comes out as 26. You take every "
+            "block for a bottleneck: what fits one kind of block is wrong for another.",
             _version(_per_block(3)),
         ),
         Mistake(
             "two-layers-a-block",
-            "You count two layers for each block. A bottleneck has more: look into the block.",
+            "You count two layers for each block. That makes 34 of a ResNet-50, which has as many "
+            "blocks as ResNet-34: what differs is inside them.",
             _version(_per_block(2)),
         ),
         Mistake(
             "always-50",
-            "You give the same number for every network. Count in the model that you are given.",
+            "You give the same number for every network. A ResNet-18 would pass for a ResNet-50: "
+            "your function never looks at the model that it is given.",
             _version(lambda model: 50),  # noqa: ARG005
         ),
         Mistake(
             "1x1-not-counted",
-            "The 1x1 convolutions of the blocks are missing. A 1x1 convolution is a layer; those on the "
-            "shortcuts are left out for another reason.",
+            "The 1x1 convolutions of the blocks are missing. An image goes through them like "
+            "through any other layer; those on the shortcuts are left out for another reason than "
+            "their size.",
             _version(
                 _without(lambda conv: conv.kernel_size == (1, 1)),
                 lambda model: _without(lambda conv: conv.kernel_size == (1, 1))(model) - 1,
@@ -214,8 +230,8 @@ count_layers = Check(
         ),
         Mistake(
             "projections-of-stride-1-counted",
-            "For ResNet-18 the number is right, for ResNet-50 there is one too many: a projection that has "
-            "no stride. Tell a shortcut by its name.",
+            "For ResNet-18 the number is right, for ResNet-50 there is one too many: a projection "
+            "that has no stride. A stride says how a layer moves, and not where it stands.",
             _version(_without(lambda conv: conv.kernel_size == (1, 1) and conv.stride == (2, 2))),
         ),
     ),

@@ -21,8 +21,8 @@ Names = tuple[list[str], list[str]]
 RENAMED = {"fc.weight": "head.weight", "fc.bias": "head.bias"}
 OTHER_SHAPE = "bn1.weight"
 BY_POSITION = (
-    "You go through both in step, one tensor after the other. The order in a dictionary says nothing: only "
-    "the name tells which tensor belongs where."
+    "You go through both in step, one tensor after the other. In another order, tensors come into the "
+    "wrong layers: with an error where shapes differ, and in silence where they agree."
 )
 CASES: dict[str, Callable[[State], State]] = {
     "weights with the same names, in another order": lambda given: given,
@@ -186,15 +186,17 @@ def _require_good_reason(
     if not wrong_shapes:
         raise Wrong(
             "missing-refused" if missing else "unexpected-refused",
-            f"Your code stops with an error where a name is {'missing' if missing else 'unexpected'}. It "
-            "is to load what fits, and to give back the names.",
+            f"Your code stops with an error where a name is {'missing' if missing else 'unexpected'}. So "
+            "nobody can load all but the head, which is what most people want: load what fits, and tell "
+            "the names.",
             rows,
         )
     if changed:
         raise Wrong(
             "half-loaded",
-            "You raise an error for a tensor of another shape, but other tensors are already loaded by "
-            "then: the model is half old and half new. Look at all shapes first.",
+            "You raise an error for a tensor of another shape, but other tensors are already "
+            "loaded by then. Whoever catches the error goes on with a model that is half old and "
+            "half new.",
             (
                 ("Changed before the error", f"{len(changed)} tensors, the first is {changed[0]}"),
                 *rows,
@@ -203,8 +205,8 @@ def _require_good_reason(
     if not isinstance(error, ValueError):
         raise Wrong(
             "other-error",
-            "For a tensor of another shape the task asks for a ValueError. You raise "
-            f"{type(error).__name__}.",
+            f"For a tensor of another shape you raise {type(error).__name__}. Whoever expects a "
+            "ValueError, as the task has it, does not catch yours.",
             rows,
         )
     if not any(key in str(error) for key in wrong_shapes):
@@ -243,13 +245,15 @@ def _names(part: Any) -> list[str]:
     if issubclass(kind, int):
         raise Wrong(
             "counts-instead-of-names",
-            "You give back how many names there are. The task asks for the names.",
+            'You give back how many names there are. Whoever reads "1 missing" still does not '
+            "know which layer has no weights.",
             (("Expected", "a list of names"), ("Got", str(int(part)))),
         )
     if issubclass(kind, (set, frozenset, type({}.keys()), dict)):
         raise Wrong(
             "sets-instead-of-lists",
-            "You give back names, but not in lists. The signature has `tuple[list[str], list[str]]`.",
+            "You give back names, but not in lists. Whoever then asks for the first of them, "
+            "`missing[0]`, gets an error.",
             (("Expected", "a list"), ("Got", kind.__name__)),
         )
     if not issubclass(kind, (list, tuple)) or not all(issubclass(type(name), str) for name in part):
@@ -273,7 +277,8 @@ def _require_others_unchanged(own: State, before: State, missing: list[str], giv
     if changed and all(own[key].equal(given[key].to(own[key])) for key in own if key in given):
         raise Wrong(
             "missing-changed",
-            "You change a tensor of the model for which no weights were given. It is to stay as it was.",
+            "You change a tensor of the model for which no weights were given. What it held, a "
+            "trained head perhaps, is lost, and nobody asked for that.",
             (("Looked at", changed[0]), ("Expected", "as before"), ("Got", "other numbers")),
         )
 
@@ -304,7 +309,8 @@ load_by_name = Check(
     mistakes=(
         Mistake(
             "not-loaded",
-            "The names are right, but the model's numbers are the old ones. Did you load into a copy?",
+            "The names are right, but the model's numbers are the old ones. Your report says that "
+            "all is well, and the network answers as before. Did you load into a copy?",
             [_version(lambda *_: None)],
         ),
         Mistake(
@@ -314,13 +320,15 @@ load_by_name = Check(
         ),
         Mistake(
             "lists-swapped",
-            "The two lists have changed places: first comes what the model has and the weights do not.",
+            "The two lists have changed places. Whoever reads them takes a layer that got no "
+            "weights for a name too many, and goes on with a network that is partly random.",
             [_version(report=lambda *both: _report(*both)[::-1])],
         ),
         Mistake(
             "buffers-left-out",
-            "The running statistics of batch norm are not loaded. They are not parameters but buffers, and "
-            "as much a part of the weights.",
+            "The running statistics of batch norm are left out, of the loading or of the lists. "
+            "They are buffers, not parameters, and evaluation mode works with them: without them, "
+            "right weights give wrong answers.",
             [
                 _version(_some(_is_parameter)),
                 _version(_some(_is_parameter), _only_parameters),
@@ -332,18 +340,20 @@ load_by_name = Check(
         ),
         Mistake(
             "counter-left-out",
-            "`num_batches_tracked` is not loaded. It has no running in its name and no dimension, but is a "
-            "tensor of the model like the others.",
+            "`num_batches_tracked` is not loaded. It is a tensor of the model like the others, if "
+            "only one number: a batch norm with `momentum=None` weighs the next batch by it.",
             [_version(_some(_is_no_counter))],
         ),
         Mistake(
             "nothing-missing",
-            "The first list is always empty. It names what the model has and the weights do not.",
+            "The first list is always empty, also where the model has names that the weights have "
+            "not. So nobody learns which layers kept their old numbers, perhaps random ones.",
             [_version(report=lambda *both: ([], _report(*both)[1]))],
         ),
         Mistake(
             "nothing-unexpected",
-            "The second list is always empty. It names what the weights have and the model does not.",
+            "The second list is always empty, also where the weights have names that the model "
+            "has not. A layer under another name is then dropped, and nobody learns it.",
             [_version(report=lambda *both: (_report(*both)[0], []))],
         ),
     ),
@@ -351,28 +361,32 @@ load_by_name = Check(
         Place(
             "the first list",
             "first-list-wrong",
-            "The first list is not right. It holds what the model has and the weights do not.",
+            "The first list is not right. It is to tell which tensors of the model got nothing, "
+            "and so have their old numbers.",
         ),
         Place(
             "the second list",
             "second-list-wrong",
-            "The second list is not right. It holds what the weights have and the model does not.",
+            "The second list is not right. It is to tell which of the given tensors found no "
+            "place in the model.",
         ),
         Place(
             "parameters that cannot be trained",
             "frozen",
-            "Parameters can no longer be trained afterwards. Loading changes numbers, and nothing else.",
+            "Parameters can no longer be trained afterwards. Whoever trains the loaded network "
+            "further would wonder why nothing changes.",
         ),
         Place(
             "type of",
             "type-changed",
-            "The parameters now have the type of what was given. A float32 model stays one: copy into the "
-            "tensors that are there.",
+            "The parameters now have the type of what was given. Images in float32 no longer fit "
+            "them, and the model stops with an error.",
         ),
         Place(
             ".",
             "not-all-loaded",
-            "A tensor of the model does not have the numbers that were given under its name.",
+            "A tensor of the model does not have the numbers that were given under its name. One "
+            "such tensor is enough for wrong answers, and nothing complains.",
         ),
     ),
 )

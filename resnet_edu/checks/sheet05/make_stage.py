@@ -64,7 +64,8 @@ def _observe(answer: Answer, case: BlockCase, see: See) -> None:
     if first not in (0, in_channels):  # 0: a lazy one
         raise Wrong(
             "in-channels-of-the-first",
-            "The first block does not take `in_channels` channels. It gets what the stage before gives.",
+            "The first block does not take `in_channels` channels. It gets what the stage before "
+            "gives, and stops with an error if it is built for another number.",
             (
                 ("Looked at", "channels into the first block"),
                 ("Expected", str(in_channels)),
@@ -80,13 +81,15 @@ def _require_no_slip(error: Exception) -> None:
     if "not a Module subclass" in str(error):
         raise Wrong(
             "list-not-unpacked",
-            "You hand `nn.Sequential` one list. It takes the modules one by one: a star unpacks a list.",
+            "You hand `nn.Sequential` one list. It takes modules, each as an argument of its own, "
+            "and registers them; a list is none.",
             explain(error).evidence,
         )
     if "'int' object has no attribute" in str(error):
         raise Wrong(
             "name-hidden",
-            "Inside this function `blocks` is a number, whatever it is outside. Use another name.",
+            "Inside this function `blocks` is a number, whatever it is outside: the parameter "
+            "hides the other meaning of the name. A number has no classes to take from it.",
             explain(error).evidence,
         )
 
@@ -106,8 +109,8 @@ def _require_sequential(stage: object) -> None:
     if set(names) != set(numbers):
         raise Wrong(
             "names-of-blocks",
-            "The blocks do not have the names that an `nn.Sequential` gives by itself: the numbers from 0 "
-            "on. Weights are loaded by name.",
+            "The blocks do not have the names that an `nn.Sequential` gives by itself: the "
+            "numbers from 0 on. Weights are loaded by name, and would find no place.",
             (("Expected", ", ".join(numbers)), ("Got", ", ".join(names))),
         )
 
@@ -125,23 +128,27 @@ make_stage = Check(
     mistakes=(
         Mistake(
             "stride-in-every-block",
-            "Every block of the stage has the stride. Only the first one makes the image smaller.",
+            "Every block of the stage has the stride, so the image is halved again and again. "
+            "Three such blocks leave one pixel of 64, and little for the stages behind them.",
             [_version(strides=lambda s, place, left: s)],  # noqa: ARG005
         ),
         Mistake(
             "stride-ignored",
-            "No block has the stride: the image keeps its size.",
+            "No block has the stride: the image keeps its size. The stages behind this one then "
+            "work on four times the pixels, and each kernel sees a smaller part of the image.",
             [_version(strides=lambda s, place, left: 1)],  # noqa: ARG005
         ),
         Mistake(
             "stride-always-2",
-            "The first block always halves the image. `stride` says whether it does.",
+            "The first block always halves the image, whatever `stride` says. A stage without a "
+            "stride, as the first one of a ResNet, would lose three pixels of four.",
             [_version(strides=lambda s, place, left: 1 if place else 2)],  # noqa: ARG005
         ),
         Mistake(
             "stride-in-last-block",
-            "Another block than the first has the stride. The first one does, so that the others have less "
-            "to compute.",
+            "Another block than the first has the stride. The blocks before it then work on four "
+            "times the pixels, and it needs a projection of its own, for which published weights "
+            "have no numbers.",
             [
                 _version(strides=lambda s, place, left: 1 if left else s),  # noqa: ARG005
                 _version(strides=lambda s, place, left: s if place == 1 else 1),  # noqa: ARG005
@@ -150,20 +157,20 @@ make_stage = Check(
         ),
         Mistake(
             "in-channels-not-expanded",
-            "The blocks after the first are told that `width` channels come in. More come out of a "
-            "bottleneck than it has inside.",
+            "The blocks after the first are told that `width` channels come in. More come out of "
+            "a bottleneck than it has inside, so the second block stops with an error.",
             [_version(channels=lambda i, w, place: w if place else i)],
         ),
         Mistake(
             "in-channels-not-changed",
-            "Every block is told that `in_channels` channels come in. That holds for the first one; the "
-            "others get what the block before them gives.",
+            "Every block is told that `in_channels` channels come in. That holds for the first "
+            "one; the second gets what the first gives, and stops with an error.",
             [_version(channels=lambda i, w, place: i)],  # noqa: ARG005
         ),
         Mistake(
             "in-channels-multiplied",
-            "The channels grow from block to block. Each block of the stage gives the same number of "
-            "channels: it follows from `width` alone.",
+            "You tell the blocks that the channels grow from one to the next. Each gives the same "
+            "number, which follows from `width`, so a later block stops with an error.",
             [
                 _version(channels=lambda i, w, place: i * 4**place),  # noqa: ARG005
                 _version(channels=lambda i, w, place: 4 * i if place else i),  # noqa: ARG005
@@ -184,8 +191,9 @@ make_stage = Check(
         Place(
             "parameters that were not asked for",
             "further-projection",
-            "A block after the first has weights on its shortcut: by its arguments, it changes the shape. "
-            "Only the first one does.",
+            "A block after the first has weights on its shortcut: by its arguments, it changes "
+            "the shape. The input is then not handed on as it is, and published weights have no "
+            "numbers for it.",
         ),
         Place(
             "shape of",

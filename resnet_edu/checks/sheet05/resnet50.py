@@ -178,7 +178,8 @@ def _require_all_stages(seen: Trace, wanted: Trace) -> None:
         if label not in seen and "layer" in label:
             raise Wrong(
                 "block-unused",
-                "A stage or block is made, but `forward` does not send the images through it.",
+                "A stage or block is made, but `forward` does not send the images through it. Its "
+                "weights are loaded and counted, and change no answer.",
                 (("Looked at", label), ("Expected", "images"), ("Got", "nothing")),
             )
 
@@ -209,14 +210,17 @@ def _require_stages(model: nn.Module) -> None:
     stages = {stage: list(getattr(model, stage)._modules.values()) for stage in STAGES}
     _require(
         "wrong-number-of-blocks",
-        "The stages do not have the numbers of blocks of a ResNet-50.",
+        "The stages do not have the numbers of blocks of a ResNet-50. Published weights are then "
+        "too many for some stage, or too few.",
         ("blocks in the stages", [n for n, _ in STAGES.values()], list(map(len, stages.values()))),
     )
     widths = [getattr(getattr(s[0], "conv2", None), "out_channels", None) for s in stages.values()]
     if None not in widths:
         _require(
             "widths",
-            "The stages do not have a ResNet-50's widths. Where the image is halved, the width doubles.",
+            "The stages do not have a ResNet-50's widths. Where the image is halved the width "
+            "doubles, so that a block costs the same in every stage; published weights have just "
+            "these shapes.",
             ("channels inside the blocks", [width for _, width in STAGES.values()], widths),
         )
     for stage, (number, width) in STAGES.items():
@@ -230,8 +234,8 @@ def _require_projections(stages: dict[str, list[nn.Module]]) -> None:
     if len(found) == 1 and problems["layer1"] and found[0].mistake == "projection-missing":
         raise Wrong(
             "projection-only-with-stride",
-            "The first block of `layer1` has no projection. It has no stride, but the channels change in "
-            "it as well.",
+            "The first block of `layer1` has no projection. It has no stride, but its channels "
+            "change, so its input cannot be added to what the branch gives.",
             found[0].evidence,
         )
     if found:
@@ -248,14 +252,15 @@ def _require_identity(block: nn.Module, name: str, channels: int) -> None:
     if any(getattr(m, "stride", 1) in (2, (2, 2)) for m in block.modules()):
         raise Wrong(
             "stride-in-every-block",
-            "More than one block of a stage has the stride. Only the first one halves the image.",
+            "More than one block of a stage has the stride. The image is halved in each of them, "
+            "and hardly anything of it is left for the last stages.",
             rows,
         )
     if getattr(block.conv1, "in_channels", None) == channels:
         raise Wrong(
             "projection-always",
-            "A block that keeps the shape has a projection. There the shortcut is to be the identity, "
-            "without weights.",
+            "A block that keeps the shape has a projection. Its input is then not handed on as it "
+            "is, and published weights have no numbers for it.",
             rows,
         )
 
@@ -268,7 +273,8 @@ def _require_keys_and_shapes(model: nn.Module, num_classes: int) -> None:
         further = [key for key in own if key not in wanted]
         raise Wrong(
             "missing-keys",
-            "Some weights do not have torchvision's names. They could not be loaded.",
+            "Some weights do not have torchvision's names. Loading goes by name: they would find "
+            "nothing, and stay random.",
             (
                 ("Missing", f"{len(missing)} names, the first is {missing[0]}"),
                 ("In their place", further[0] if further else "nothing"),
@@ -285,7 +291,8 @@ def _require_keys_and_shapes(model: nn.Module, num_classes: int) -> None:
             )
         raise Wrong(
             "other-modules",
-            "There are more modules with weights than a ResNet-50 has.",
+            "There are more modules with weights than a ResNet-50 has. Published weights have no "
+            "numbers for them, so they would stay random.",
             rows,
         )
     for key, shape in wanted.items():
@@ -303,27 +310,34 @@ def _wrong_shape(key: str, wanted: torch.Size, got: torch.Size) -> tuple[str, st
     if key.startswith("fc") and got[0] != wanted[0]:
         return (
             "num-classes-ignored",
-            "The head gives another number of classes than `num_classes` says.",
+            "The head gives another number of classes than `num_classes` says. Whoever wants ten "
+            "classes gets logits for some that do not exist, or none for some that do.",
         )
     if key == "fc.weight":
         return (
             "in-features",
-            "The head takes another number of features than the last block gives.",
+            "The head takes another number of features than the last block gives. The image goes "
+            "through the whole network, and the last layer stops with an error.",
         )
     if key == "conv1.weight" and got[2:] != wanted[2:]:
         return (
             "stem-kernel",
-            "The stem's kernel has another size. That of a ResNet for large images is 7x7; 3x3 belongs to "
-            "the form for CIFAR-10.",
+            "The stem's kernel has another size, so published weights do not fit. Large images "
+            "get a large first kernel; 3x3 belongs to the form for CIFAR-10.",
         )
     if got[2:] != wanted[2:]:
         return "bottleneck-is-wrong", f"A kernel of a block has another size. {SEE_5_1}"
     if got[:1] == wanted[:1]:
         return (
             "in-channels",
-            "A block is told another number of channels than the block before it gives.",
+            "A block is told another number of channels than the block before it gives. It would "
+            "stop with an error at the first image.",
         )
-    return "wrong-shape", "A weight has another shape than torchvision's."
+    return (
+        "wrong-shape",
+        "A weight has another shape than torchvision's. The tensor that comes under its name does not "
+        "fit, so the weights cannot be loaded.",
+    )
 
 
 def _require(name: str, message: str, row: tuple[str, list[int], list[int]]) -> None:
@@ -353,12 +367,15 @@ resnet50 = Check(
     mistakes=(
         Mistake(
             "stem-without-relu",
-            "There is no ReLU in the stem.",
+            "There is no ReLU in the stem. Negative numbers then reach the first block, which in "
+            "a ResNet-50 never gets any, so trained weights give other answers.",
             [_version(stem=lambda net, x: net.maxpool(net.bn1(net.conv1(x))))],
         ),
         Mistake(
             "stem-without-batch-norm",
-            "The stem's batch norm is made but not used.",
+            "The stem's batch norm is made but not used. The first block gets numbers at whatever "
+            "level and scale the convolution gives, and weights that were loaded change no "
+            "answer.",
             [
                 _version(stem=lambda net, x: net.maxpool(F.relu(net.conv1(x)))),
                 _version(stem=lambda net, x: net.maxpool(net.conv1(x))),
@@ -366,8 +383,8 @@ resnet50 = Check(
         ),
         Mistake(
             "stem-order",
-            "The stem's layers come in another order. In this course it is convolution, batch norm, ReLU, "
-            "and then the pool.",
+            "The stem's layers come in another order. Weights load all the same, as no shape "
+            "changes, and nothing tells you that the answers are others.",
             [
                 _version(stem=lambda net, x: net.maxpool(net.bn1(F.relu(net.conv1(x))))),
                 _version(stem=lambda net, x: F.relu(net.bn1(net.maxpool(net.conv1(x))))),
@@ -376,7 +393,8 @@ resnet50 = Check(
         ),
         Mistake(
             "no-max-pool",
-            "There is no max-pool in the stem: the stages work on images of twice the size.",
+            "There is no max-pool in the stem: the stages work on images of twice the size. That "
+            "is four times the work, and each kernel sees a smaller part of the image.",
             [
                 _version(stem=_conv),
                 _version(stem=lambda net, x: net.bn1(net.conv1(x))),
@@ -384,20 +402,20 @@ resnet50 = Check(
         ),
         Mistake(
             "pool-without-padding",
-            "The stem's max-pool has no padding. A 3x3 window with a stride of 2 then loses the last row "
-            "and column.",
+            "The stem's max-pool has no padding. A 3x3 window with a stride of 2 then loses the "
+            "last row and column, and the image is no longer halved exactly.",
             [_pool(nn.MaxPool2d(3, 2))],
         ),
         Mistake(
             "pool-2x2",
-            "The stem's max-pool has another window. It is 3x3, and takes two steps at a time: the windows "
-            "overlap.",
+            "The stem's max-pool has another window. Weights load without an error, but each "
+            "number is the largest of other pixels, and the answers change.",
             [_pool(nn.MaxPool2d(2)), _pool(nn.MaxPool2d(2, 2, 1))],
         ),
         Mistake(
             "pool-stride",
-            "The stem's max-pool has another stride: it is to halve the image. Left out, the stride is the "
-            "size of the window.",
+            "The stem's max-pool has another stride, so the stages get maps of another size than "
+            "the weights were trained on. (Left out, the stride is the size of the window.)",
             [
                 _pool(nn.MaxPool2d(3, 1, 1)),
                 _pool(nn.MaxPool2d(3)),
@@ -406,7 +424,8 @@ resnet50 = Check(
         ),
         Mistake(
             "average-pool-in-stem",
-            "The stem's pool takes means. It is a max-pool; the mean is taken at the end.",
+            "The stem's pool takes means. An edge that one pixel saw is blurred where a maximum "
+            "would keep it, and trained weights count on the maximum.",
             [
                 _pool(nn.AvgPool2d(3, 2, 1)),
                 _pool(nn.AvgPool2d(2)),
@@ -415,12 +434,14 @@ resnet50 = Check(
         ),
         Mistake(
             "pool-twice",
-            "There are two max-pools, or a further step, in front of the stages.",
+            "There are two max-pools in front of the stages. The maps are halved once too often, "
+            "and fine detail is gone before the first block sees it.",
             [_version(stem=lambda net, x: net.maxpool(_stem(net, x)))],
         ),
         Mistake(
             "stem-without-stride",
-            "The stem's convolution has no stride. It halves the image before the max-pool does so again.",
+            "The stem's convolution has no stride. All stages then get maps of at least twice the "
+            "side: four times the work, with weights that were trained on smaller ones.",
             [
                 _version(stem=lambda net, x: net.maxpool(_conv(net, x, stride=1))),
                 _version(stem=lambda net, x: _conv(net, x, stride=1)),
@@ -428,7 +449,9 @@ resnet50 = Check(
         ),
         Mistake(
             "stem-padding",
-            "The stem's convolution has another padding. A 7x7 kernel needs 3 pixels on each side.",
+            "The stem's convolution has another padding, so it no longer halves the image "
+            "exactly. Weights load without an error, and meet maps of another size than in "
+            "training.",
             [
                 _version(stem=lambda net, x: net.maxpool(_conv(net, x, padding=0))),
                 _version(stem=lambda net, x: net.maxpool(_conv(net, x, padding=1))),
@@ -437,19 +460,21 @@ resnet50 = Check(
         ),
         Mistake(
             "stride-on-first-1x1",
-            "The stride is on the first 1x1 convolution of a block. So it was in 2015, and so all shapes "
-            "are the same; torchvision has it on the 3x3.",
+            "The stride is on the first 1x1 convolution of a block, which then skips three pixels "
+            "of four, as in 2015. Shapes are the same, so torchvision's weights load without an "
+            "error, and give wrong answers.",
             [_version(early=True)],
         ),
         Mistake(
             "stage-strides",
-            "The stages do not halve the image where they should. The first one works at the size that the "
-            "max-pool gives; each further one halves it.",
+            "The stages do not halve the image where they should. No weight has another shape for "
+            "that, so they load, and the kernels meet maps of another size than in training.",
             [_version(strides=s) for s in product((1, 2), repeat=4) if s != (1, 2, 2, 2)],
         ),
         Mistake(
             "no-average-pool",
-            "The map in front of the head is flattened as a whole. First comes the mean of each channel.",
+            "The map in front of the head is flattened as a whole. How many numbers that gives "
+            "depends on the image's size, and the head takes one for each channel.",
             [_version(head=lambda net, x: net.fc(x.flatten(1)))],
         ),
         Mistake(
@@ -466,8 +491,8 @@ resnet50 = Check(
         ),
         Mistake(
             "not-flattened",
-            "The head gets the pooled map as it is, or flattened with the images among each other. It "
-            "takes one row of features for each image.",
+            "The head gets the pooled map as it is, or flattened with the images among each "
+            "other. It takes one row of features for each image, and stops at anything else.",
             [
                 _version(head=lambda net, x: net.fc(F.adaptive_avg_pool2d(x, 1))),
                 _version(head=lambda net, x: net.fc(F.adaptive_avg_pool2d(x, 1).flatten())),
@@ -476,8 +501,8 @@ resnet50 = Check(
         ),
         Mistake(
             "max-instead-of-mean",
-            "In front of the head you take the largest number of each channel, or the sum. The paper takes "
-            "the mean (global average pooling).",
+            "In front of the head you take the largest number of each channel, or the sum. The "
+            "head was trained on means: these are larger, and a sum grows with the image.",
             [
                 _version(head=lambda net, x: net.fc(x.amax((2, 3)))),
                 _version(head=lambda net, x: net.fc(x.sum((2, 3)))),
@@ -485,8 +510,8 @@ resnet50 = Check(
         ),
         Mistake(
             "softmax-inside",
-            "There is a softmax at the end. A network gives logits; the cross-entropy has its own "
-            "softmax.",
+            "There is a softmax at the end, or its logarithm. Others expect logits: the "
+            "cross-entropy has a softmax of its own, and two in a row press all classes together.",
             [
                 _version(head=lambda net, x: _head(net, x).softmax(1)),
                 _version(head=lambda net, x: _head(net, x).log_softmax(1)),
@@ -495,7 +520,8 @@ resnet50 = Check(
         ),
         Mistake(
             "function-of-logits",
-            "Logits go through one more function at the end. They may be negative, and of any size.",
+            "Logits go through one more function at the end. It squeezes them or cuts some off, "
+            "and then the network can no longer say how sure it is.",
             [
                 _version(head=lambda net, x: F.relu(_head(net, x))),
                 _version(head=lambda net, x: _head(net, x).sigmoid()),
@@ -504,12 +530,14 @@ resnet50 = Check(
         ),
         Mistake(
             "classes-given-back",
-            "You give back which class has the largest logit. The task asks for the logits.",
+            "You give back which class has the largest logit. A class number has no gradient, so "
+            "this network cannot be trained, and nobody learns how sure it is.",
             [_version(head=lambda net, x: _head(net, x).argmax(1))],
         ),
         Mistake(
             "features-given-back",
-            "Features come out, not logits: the head is made but not used.",
+            "Features come out, not logits: the head is made but not used. No number stands for a "
+            "class then, and the head's weights are never trained.",
             [
                 _version(head=lambda net, x: x.mean((2, 3))),  # noqa: ARG005
                 _version(head=lambda net, x: x),  # noqa: ARG005
@@ -526,7 +554,8 @@ resnet50 = Check(
         Place(
             "what reaches layer",
             "stages-are-wrong",
-            "The stem is right, and what comes out of a block further on is not.",
+            "The stem is right, and what comes out of a block further on is not. All behind it "
+            "works with wrong numbers: what is the way to this block?",
         ),
         Place(
             "what reaches fc",
@@ -536,7 +565,8 @@ resnet50 = Check(
         Place(
             "logits",
             "head-is-wrong",
-            "All is right up to the head, and the logits are not.",
+            "All is right up to the head, and the logits are not. What does your `forward` do "
+            "with what `fc` gives?",
         ),
     ),
 )
