@@ -55,8 +55,8 @@ conv_output_size = Check(
     mistakes=(
         Mistake(
             "no-floor",
-            "There is no half pixel. Where the last step of the kernel would stand over the edge, it is "
-            "not made.",
+            "Your result can be a fraction of a pixel, and no image has one. Where the last step of the "
+            "kernel would take it over the edge, the step is not made.",
             [lambda n, k, s=1, p=0: (n + 2 * p - k) / s + 1],
         ),
         Mistake(
@@ -98,18 +98,20 @@ conv_output_size = Check(
         ),
         Mistake(
             "padding-once",
-            "The padding is counted once. Each row is padded at both of its ends.",
+            "The padding is counted once, but each row is padded at both of its ends. By your count, a "
+            "3x3 convolution with a padding of 1 would lose a pixel at stride 1: it keeps the size.",
             [lambda n, k, s=1, p=0: (n + p - k) // s + 1],
         ),
         Mistake(
             "padding-ignored",
-            "The padding changes nothing in your result. It gives the kernel more room to move in.",
+            "The padding changes nothing in your result. It gives the kernel more room to move in: that "
+            "is how a layer can look at an image without making it smaller.",
             [lambda n, k, s=1, p=0: (n - k) // s + 1],
         ),
         Mistake(
             "padding-subtracted",
-            "Your padding makes the output smaller. It is added around the image: the kernel gets more "
-            "room.",
+            "Your padding makes the output smaller. It is added around the image and gives the kernel "
+            "more room, so that a layer need not lose pixels at the edge.",
             [lambda n, k, s=1, p=0: (n - 2 * p - k) // s + 1],
         ),
         Mistake(
@@ -120,7 +122,8 @@ conv_output_size = Check(
         ),
         Mistake(
             "stride-ignored",
-            "The stride changes nothing in your result. At stride 2 the kernel makes half as many steps.",
+            "The stride changes nothing in your result. At stride 2 the kernel makes half as many "
+            "steps: that is how a network halves its images.",
             [lambda n, k, s=1, p=0: n + 2 * p - k + 1],
         ),
         Mistake(
@@ -134,7 +137,8 @@ conv_output_size = Check(
         ),
         Mistake(
             "kernel-off-by-one",
-            "You are one kernel pixel out. Try it on paper: a kernel as large as the image fits once.",
+            "You are one kernel pixel out. At stride 1, a kernel as large as the image fits exactly once, and "
+            "by your count it does not: try it on paper.",
             [
                 lambda n, k, s=1, p=0: (n + 2 * p - (k - 1)) // s + 1,
                 lambda n, k, s=1, p=0: (n + 2 * p - k - 1) // s + 1,
@@ -142,7 +146,8 @@ conv_output_size = Check(
         ),
         Mistake(
             "kernel-ignored",
-            "The kernel's size changes nothing in your result. A larger kernel has less room to move in.",
+            "The kernel's size changes nothing in your result. A larger kernel has less room to move "
+            "in: without padding, one of 7x7 loses six pixels and one of 3x3 only two.",
             [
                 lambda n, k, s=1, p=0: (n + 2 * p - 1) // s + 1,
                 lambda n, k, s=1, p=0: (n + 2 * p) // s + 1,
@@ -175,7 +180,8 @@ conv_parameters = Check(
     mistakes=(
         Mistake(
             "kernel-not-squared",
-            "A kernel is a square: it has a height and a width. Your count has only one of the two.",
+            "Your count grows too slowly with the kernel. One of 3x3 has nine numbers and one of 7x7 "
+            "has 49: large kernels would look far cheaper to you than they are.",
             [
                 lambda i, o, k, b: i * o * k + b * o,
                 lambda i, o, k, b: i * o * 2 * k + b * o,
@@ -183,18 +189,20 @@ conv_parameters = Check(
         ),
         Mistake(
             "bias-forgotten",
-            "With a bias your count is the same as without. The biases are parameters too.",
+            "With a bias your count is the same as without. Biases are parameters too: training changes "
+            "them, and they are saved with the weights.",
             [lambda i, o, k, b: i * o * k * k],
         ),
         Mistake(
             "bias-always",
-            "Without a bias your count is the same as with one. In front of batch norm a convolution has "
-            "none (lesson 01).",
+            "Without a bias your count is the same as with one. In front of batch norm a convolution "
+            "has none, so your count of a whole ResNet would be too large.",
             [lambda i, o, k, b: i * o * k * k + o],
         ),
         Mistake(
             "bias-reversed",
-            "You add the biases where there are none, and leave them out where there are some.",
+            "You add the biases where there are none, and leave them out where there are some. So your "
+            "count never agrees with what PyTorch makes, with a bias or without.",
             [lambda i, o, k, b: i * o * k * k + (not b) * o],
         ),
         Mistake(
@@ -205,7 +213,8 @@ conv_parameters = Check(
         ),
         Mistake(
             "bias-only-one",
-            "You count one bias for the whole convolution. Each channel that comes out has its own.",
+            "You count one bias for the whole convolution. Each channel that comes out has its own, so "
+            "that it can be moved up or down by itself.",
             [lambda i, o, k, b: i * o * k * k + b],
         ),
         Mistake(
@@ -362,7 +371,8 @@ receptive_field = Check(
         ),
         Mistake(
             "starts-from-zero",
-            "You are one short. Before the first layer, a pixel sees itself.",
+            "Your window is one pixel too narrow. Before the first layer a pixel already sees itself, "
+            "and each layer only adds to that.",
             [lambda layers: _receptive_field(layers) - 1],
         ),
         Mistake(
@@ -373,13 +383,14 @@ receptive_field = Check(
         ),
         Mistake(
             "back-to-front",
-            "Your rule is a good one, but it goes from the last layer to the first. You use it in the "
-            "other direction.",
+            "You go through the layers in the direction opposite to the one your rule is made for. A "
+            "stride widens only what the layers after it see, so the order changes the result.",
             [_back_to_front, lambda layers: _receptive_field(layers[::-1])],
         ),
         Mistake(
             "no-layers",
-            "An empty list of layers is not handled: the image itself. What does one of its pixels see?",
+            "An empty list of layers is not handled. The output is then the image itself, and whoever "
+            "measures a network layer by layer begins there: what does one of its pixels see?",
             [
                 lambda layers: _receptive_field(layers) if layers else 0,
                 lambda layers: _receptive_field(layers) if layers[0] else 0,
@@ -475,26 +486,30 @@ batch_norm = Check(
     mistakes=(
         Mistake(
             "unbiased-variance",
-            "Your variance divides by one less than the number of values. That is PyTorch's default for "
-            "`var` and `std`; batch norm divides by the number itself.",
+            "Your variance divides by one less than the number of values, as `var` and `std` do by "
+            "default. Batch norm divides by the number itself; yours leaves a spread below 1, and most "
+            "so where the values are few.",
             [lambda x, g, b, eps=1e-5: _affine(_normalised(x, eps, correction=1), g, b)],
         ),
         Mistake(
             "statistics-per-pixel",
-            "You take mean and variance over the images alone. A channel is the same filter at every "
-            "place, so its statistics also run over height and width.",
+            "You take mean and variance for each pixel, over the images alone. A channel is the same "
+            "filter at every place; yours is scaled anew at each, so the same edge no longer counts the "
+            "same everywhere.",
             [lambda x, g, b, eps=1e-5: _affine(_normalised(x, eps, (0,)), g, b)],
         ),
         Mistake(
             "statistics-per-image",
-            "You take mean and variance for each image alone, which is instance norm. Batch norm gets its "
-            "name from looking at the whole batch at once.",
+            "You take mean and variance for each image alone, which is instance norm. Every image then "
+            "leaves with the same mean and spread, and it is lost which of them answered strongly to "
+            "the filter.",
             [lambda x, g, b, eps=1e-5: _affine(_normalised(x, eps, (2, 3)), g, b)],
         ),
         Mistake(
             "statistics-over-channels",
-            "Your mean and variance mix the channels, which is layer norm. Each channel is a filter of "
-            "its own, and has a mean and a variance of its own.",
+            "Your mean and variance mix the channels, as layer norm does. A filter that gives large "
+            "numbers then presses down those of all the others: one badly scaled channel spoils the "
+            "rest.",
             [
                 lambda x, g, b, eps=1e-5: _affine(_normalised(x, eps, (1, 2, 3)), g, b),
                 lambda x, g, b, eps=1e-5: _affine(_normalised(x, eps, (1,)), g, b),
@@ -502,7 +517,8 @@ batch_norm = Check(
         ),
         Mistake(
             "statistics-over-everything",
-            "You take one mean and one variance of all the numbers. Each channel has its own.",
+            "You take one mean and one variance of all the numbers. So a channel that is badly scaled "
+            "stays so, and it presses down the numbers of all the others.",
             [lambda x, g, b, eps=1e-5: _affine(_normalised(x, eps, (0, 1, 2, 3)), g, b)],
         ),
         Mistake(
@@ -513,34 +529,38 @@ batch_norm = Check(
         ),
         Mistake(
             "divided-by-variance",
-            "You divide by the variance. To bring the spread to one, divide by what has the same unit as "
-            "x itself.",
+            "You divide by the variance. A channel with numbers ten times as large then comes out ten "
+            "times as small, where every channel should leave with a spread of 1.",
             [lambda x, g, b, eps=1e-5: _affine(_centred(x) / (_variance(x) + eps), g, b)],
         ),
         Mistake(
             "eps-missing",
-            "A channel in which all values are equal gives NaN: its variance is zero. This is what eps "
-            "is for.",
+            "A channel in which all values are equal gives NaN: its variance is zero. One NaN makes the "
+            "loss NaN, and after the next step the weights. This is what eps is for.",
             [lambda x, g, b, eps=1e-5: _affine(_normalised(x, 0), g, b)],
         ),
         Mistake(
             "eps-fixed",
-            "Your eps is always the same: the one that was given is not used.",
+            "Your eps is always the same: the one that was given has no effect. Whoever sets it, to "
+            "compute what another library computes, gets other numbers and no error.",
             [lambda x, g, b, eps=1e-5: _affine(_normalised(x, 1e-5), g, b)],
         ),
         Mistake(
             "not-divided",
-            "The mean is taken away, but the spread stays as it was. Batch norm sets both.",
+            "The mean is taken away, but the spread stays as it was. So a badly scaled layer stays "
+            "badly scaled, and over many layers the numbers still grow, or shrink to nothing.",
             [lambda x, g, b, eps=1e-5: _affine(_centred(x), g, b)],
         ),
         Mistake(
             "mean-not-subtracted",
-            "The spread is set, but the mean stays in. Batch norm takes it away first.",
+            "The spread is set, but the mean stays in. A channel far above zero then passes the ReLU "
+            "whole, and one far below is lost in it: neither is bent.",
             [lambda x, g, b, eps=1e-5: _affine(x / (_variance(x) + eps).sqrt(), g, b)],
         ),
         Mistake(
             "gamma-beta-swapped",
-            "gamma and beta have changed places: one is a factor, the other is added.",
+            "gamma and beta have changed places: one is a factor, the other is added. At their start, "
+            "gamma 1 and beta 0, every channel would be 1, whatever the image shows.",
             [lambda x, g, b, eps=1e-5: _affine(_normalised(x, eps), b, g)],
         ),
         Mistake(
@@ -561,8 +581,9 @@ batch_norm = Check(
         ),
         Mistake(
             "beta-scaled",
-            "You add beta before you multiply by gamma, so that gamma scales beta too. beta is to be the "
-            "channel's new mean.",
+            "You add beta before you multiply by gamma, so that gamma scales beta too. When training "
+            "changes a channel's spread, its mean moves along, though there are two numbers to set the "
+            "two apart.",
             [lambda x, g, b, eps=1e-5: (_normalised(x, eps) + _by_channel(b)) * _by_channel(g)],
         ),
         Mistake(
@@ -594,7 +615,8 @@ batch_norm = Check(
         ),
         Mistake(
             "changes-its-input",
-            "Your code changes x itself. The caller still needs it: in a ResNet, the shortcut does.",
+            "Your code changes x itself. Whoever called it may still need x, and goes on with other "
+            "numbers in it: the result is wrong, and no error says so.",
             [_in_place],
         ),
     ),
@@ -632,8 +654,8 @@ conv_block = Check(
     mistakes=(
         Mistake(
             "no-padding",
-            "The image shrinks at stride 1. Where the kernel stands over the edge it needs something to "
-            "look at (lesson 01, padding).",
+            "The image shrinks at stride 1, by two pixels for each 3x3 kernel. Seven such blocks leave "
+            "2x2 pixels of a digit of 16x16, and the eighth stops with an error.",
             [variant(ConvBlock, conv=lambda i, o, k=3, s=1: nn.Conv2d(i, o, k, s, bias=False))],
         ),
         Mistake(
@@ -644,7 +666,8 @@ conv_block = Check(
         ),
         Mistake(
             "padding-same-with-stride",
-            'PyTorch takes padding="same" only at stride 1. Work out a number of pixels instead.',
+            'PyTorch takes padding="same" only at stride 1, so your block stops with an error where it '
+            "should make the image smaller. Work out a number of pixels instead.",
             [
                 variant(
                     ConvBlock, conv=lambda i, o, k=3, s=1: nn.Conv2d(i, o, k, s, "same", bias=False)
@@ -659,7 +682,9 @@ conv_block = Check(
         ),
         Mistake(
             "stride-ignored",
-            "The stride changes nothing. Is it passed on to the convolution?",
+            "The stride changes nothing: the image keeps its size. Where it should be halved, your "
+            "block gives four times the pixels and costs four times the multiplications, and so do all "
+            "the blocks after it.",
             [
                 variant(
                     ConvBlock,
@@ -669,7 +694,9 @@ conv_block = Check(
         ),
         Mistake(
             "kernel-size-ignored",
-            "The kernel is always 3x3. Is the kernel size passed on to the convolution?",
+            "The kernel is always 3x3, whatever size was asked for. Somebody who wants a cheap 1x1 "
+            "convolution pays nine times its price, and gets one that mixes in the neighbours of each "
+            "pixel.",
             [
                 variant(
                     ConvBlock, conv=lambda i, o, k=3, s=1: nn.Conv2d(i, o, 3, s, 1, bias=False)
@@ -681,7 +708,9 @@ conv_block = Check(
         ),
         Mistake(
             "channels-swapped",
-            "The two numbers of channels have changed places in the convolution.",
+            "The two numbers of channels have changed places in the convolution. It works where they "
+            "are equal, and stops with an error elsewhere: a first block, from three colours to more "
+            "channels, could never run.",
             [
                 variant(
                     ConvBlock,
@@ -691,8 +720,8 @@ conv_block = Check(
         ),
         Mistake(
             "bn-on-in-channels",
-            "Your batch norm is made for the channels that go into the convolution. It stands after it, "
-            "and sees what comes out.",
+            "Your batch norm is made for the channels that go into the convolution. It stands after it "
+            "and sees what comes out: where the two numbers differ, the block stops with an error.",
             [variant(ConvBlock, bn=lambda i, o, k=3, s=1: nn.BatchNorm2d(i))],
         ),
         Mistake(
@@ -708,7 +737,9 @@ conv_block = Check(
         ),
         Mistake(
             "other-momentum",
-            "Your running mean and variance move at another speed than PyTorch's default.",
+            "Your running mean and variance move at another speed than PyTorch's default. If they move "
+            "slower, they are wrong for longer when you evaluate; if faster, they follow the last few "
+            "batches alone.",
             [
                 variant(
                     ConvBlock,
@@ -727,7 +758,8 @@ conv_block = Check(
         ),
         Mistake(
             "no-batch-norm",
-            "The batch norm is made but not used in `forward`.",
+            "The batch norm is made but not used in `forward`. So nothing sets the scale of what the "
+            "convolution gives, and its gamma and beta can never learn.",
             [
                 variant(ConvBlock, lambda self, x: F.relu(self.conv(x))),
                 variant(ConvBlock, lambda self, x: self.conv(x)),
@@ -747,7 +779,9 @@ conv_block = Check(
         ),
         Mistake(
             "batch-norm-first",
-            "The batch norm, and perhaps the ReLU, comes before the convolution. Here it comes after it.",
+            "The batch norm, and perhaps the ReLU, comes before the convolution. So nothing sets the "
+            "scale of what the block gives: with weights ten times as large, it would be ten times as "
+            "large.",
             [
                 variant(
                     ConvBlock,
@@ -765,14 +799,14 @@ conv_block = Check(
         ),
         Mistake(
             "never-in-eval-mode",
-            "In eval mode your block still uses the batch's own mean and variance. There it should use the "
-            "running ones.",
+            "In eval mode your block still uses the batch's own mean and variance. So the answer for "
+            "one photo depends on the other photos that happen to stand in the batch.",
             [_forward_with(norm=True)],
         ),
         Mistake(
             "never-in-train-mode",
-            "In train mode your block uses the running mean and variance. There it should use those of "
-            "the batch.",
+            "In train mode your block uses the running mean and variance. They begin as 0 and 1, "
+            "whatever the images are like, so a badly scaled layer stays badly scaled.",
             [_forward_with(norm=False)],
         ),
     ),
