@@ -137,8 +137,8 @@ conv_output_size = Check(
         ),
         Mistake(
             "kernel-off-by-one",
-            "You are one kernel pixel out. At stride 1, a kernel as large as the image fits exactly once, and "
-            "by your count it does not: try it on paper.",
+            "You are one kernel pixel out. At stride 1, a kernel as large as the image fits exactly "
+            "once, and by your count it does not: try it on paper.",
             [
                 lambda n, k, s=1, p=0: (n + 2 * p - (k - 1)) // s + 1,
                 lambda n, k, s=1, p=0: (n + 2 * p - k - 1) // s + 1,

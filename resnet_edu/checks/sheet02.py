@@ -59,7 +59,9 @@ plain_block = Check(
     mistakes=(
         Mistake(
             "no-last-relu",
-            "Negative numbers come out: there is no ReLU at the end of the block.",
+            "Negative numbers come out: there is no ReLU at the end of the block. Nothing is bent then "
+            "between its last convolution and the first of the next block, and the two can do no more "
+            "than one.",
             [variant(PlainBlock, _plain)],
         ),
         Mistake(
@@ -76,7 +78,8 @@ plain_block = Check(
         ),
         Mistake(
             "relu-before-batch-norm",
-            "A ReLU comes before its batch norm. In this course, as in He et al., batch norm comes first.",
+            "A ReLU comes before its batch norm. Batch norm centres the numbers, so that a ReLU behind "
+            "it cuts off about half of them; in front of it, the ReLU may cut off all of them, or none.",
             [
                 variant(PlainBlock, lambda b, x: b.bn2(F.relu(b.conv2(b.bn1(F.relu(b.conv1(x))))))),
                 variant(PlainBlock, lambda b, x: F.relu(b.bn2(b.conv2(b.bn1(F.relu(b.conv1(x))))))),
@@ -85,8 +88,9 @@ plain_block = Check(
         ),
         Mistake(
             "stride-on-second-convolution",
-            "The stride is on the second convolution. The sizes come out the same, the numbers do not: "
-            "the block takes its big step first.",
+            "The stride is on the second convolution. The sizes come out the same, but the first one "
+            "then works on four times the pixels at stride 2, and weights from elsewhere give other "
+            "numbers.",
             [
                 variant(
                     PlainBlock,
@@ -97,29 +101,33 @@ plain_block = Check(
         ),
         Mistake(
             "stride-on-both-convolutions",
-            "Both convolutions have the stride, so the block divides height and width by it twice.",
+            "Both convolutions have the stride, so the block divides height and width by it twice. "
+            "After two such blocks of stride 2, an image of 32 pixels has 2 left instead of 8.",
             [variant(PlainBlock, conv2=lambda i, o, s=1: conv3x3(o, o, s))],
         ),
         Mistake(
             "stride-ignored",
-            "The stride changes nothing. Is it passed on to a convolution?",
+            "The stride changes nothing: the image keeps its size. Where it should be halved, all "
+            "blocks that follow work on four times the pixels, and cost four times as much.",
             [variant(PlainBlock, conv1=lambda i, o, s=1: conv3x3(i, o))],
         ),
         Mistake(
             "no-padding",
-            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side.",
+            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side. Seven such "
+            "convolutions leave 2x2 pixels of a digit of 16x16, far too little for a deep network.",
             _with_convolutions(padding=0),
         ),
         Mistake(
             "bias",
             "A convolution has a bias. The batch norm after it takes the mean away, and any bias with "
-            "it.",
+            "it: those parameters would do nothing.",
             _with_convolutions(bias=True),
         ),
         Mistake(
             "conv2-from-in-channels",
-            "The second convolution is made for the channels that go into the block. What reaches it has "
-            "been through the first one.",
+            "The second convolution is made for the channels that go into the block. What reaches it "
+            "has been through the first one: where the two numbers differ, the block stops with an "
+            "error.",
             [
                 variant(PlainBlock, conv2=lambda i, o, s=1: conv3x3(i, o)),
                 variant(PlainBlock, conv2=lambda i, o, s=1: conv3x3(i, o, s)),
@@ -128,8 +136,9 @@ plain_block = Check(
         ),
         Mistake(
             "conv1-keeps-channels",
-            "The first convolution gives as many channels as went in. It is the one that changes their "
-            "number.",
+            "The first convolution gives as many channels as went in, and the second changes their "
+            "number. Weights are loaded by name and shape: those of a plain network from elsewhere "
+            "would not fit.",
             [
                 variant(
                     PlainBlock,
@@ -142,13 +151,14 @@ plain_block = Check(
         Mistake(
             "bn-on-in-channels",
             "The first batch norm is made for the channels that go into the block. It stands after the "
-            "first convolution.",
+            "first convolution: where the number of channels changes, the block stops with an error.",
             [variant(PlainBlock, bn1=lambda i, o, s=1: nn.BatchNorm2d(i))],
         ),
         Mistake(
             "one-batch-norm-twice",
             "`forward` uses one batch norm twice. The two convolutions have different means and "
-            "variances, so each needs a batch norm of its own.",
+            "variances: its running ones become a mix that fits neither, and in eval mode both are "
+            "normalised wrongly.",
             [
                 variant(PlainBlock, lambda b, x: F.relu(b.bn1(b.conv2(F.relu(b.bn1(b.conv1(x))))))),
                 variant(PlainBlock, lambda b, x: F.relu(b.bn2(b.conv2(F.relu(b.bn2(b.conv1(x))))))),
@@ -156,12 +166,15 @@ plain_block = Check(
         ),
         Mistake(
             "batch-norms-swapped",
-            "The two batch norms have changed places in `forward`.",
+            "The two batch norms have changed places in `forward`. Weights are loaded by name: those of "
+            "a trained network would stand behind the wrong convolution, and its answers would be wrong "
+            "without an error.",
             [variant(PlainBlock, lambda b, x: F.relu(b.bn1(b.conv2(F.relu(b.bn2(b.conv1(x)))))))],
         ),
         Mistake(
             "batch-norm-unused",
-            "A batch norm is made but not used in `forward`.",
+            "A batch norm is made but not used in `forward`. Nothing sets the scale of what its "
+            "convolution gives, and its gamma and beta can never learn.",
             [
                 variant(PlainBlock, lambda b, x: F.relu(b.conv2(F.relu(b.bn1(b.conv1(x)))))),
                 variant(PlainBlock, lambda b, x: F.relu(b.bn2(b.conv2(F.relu(b.conv1(x)))))),
@@ -170,18 +183,20 @@ plain_block = Check(
         ),
         Mistake(
             "second-half-unused",
-            "`forward` stops after the first convolution.",
+            "`forward` stops after the first convolution. The second one gets no gradient, so it can "
+            "never learn: the network has half of the layers that it seems to have.",
             [variant(PlainBlock, lambda b, x: F.relu(b.bn1(b.conv1(x))))],
         ),
         Mistake(
             "one-convolution-twice",
-            "`forward` uses the first convolution twice. The two have different weights, and where the "
-            "channels change, only one fits.",
+            "`forward` uses the first convolution twice. The second one gets no gradient and can never "
+            "learn, and where the channels change, the first does not fit in its place.",
             [variant(PlainBlock, lambda b, x: F.relu(b.bn2(b.conv1(F.relu(b.bn1(b.conv1(x)))))))],
         ),
         Mistake(
             "no-running-statistics",
-            "Your batch norm keeps no running mean and variance. In eval mode it needs them.",
+            "Your batch norm keeps no running mean and variance. In eval mode it must then take those "
+            "of the batch, so that the answer for one image depends on its neighbours.",
             [
                 variant(
                     PlainBlock,
@@ -192,8 +207,9 @@ plain_block = Check(
         ),
         Mistake(
             "shortcut",
-            "Your block adds its input to its output. That is a residual block, and a very good idea, "
-            "but of a later lesson: this one is to be plain.",
+            "Your block adds its input to its output. That is a residual block, and a very good idea; "
+            "but this one is to be plain: what the addition changes can only be measured against blocks "
+            "without it.",
             [
                 BasicBlock,
                 variant(PlainBlock, lambda b, x: F.relu(_add(_plain(b, x), x))),
@@ -341,32 +357,37 @@ he_init_ = Check(
     mistakes=(
         Mistake(
             "fan-in",
-            "Your variance depends on the channels that go in. The task asks for the other count, which "
-            "keeps the size of the gradient on its way back.",
+            "Your variance goes by the channels that go in. That keeps the size of the numbers on their "
+            "way forward, but the gradient on its way back grows or shrinks wherever the number of "
+            "channels changes.",
             [_init(nn.init.kaiming_normal_)],
         ),
         Mistake(
             "no-gain",
-            "Your weights are too small by a factor of 1.41. The ReLU sets about half of the numbers to "
-            "zero, and the variance has to make up for it.",
+            "Your weights are too small by a factor of 1.41: nothing makes up for the half of the "
+            "numbers that a ReLU sets to zero. Without batch norm, twenty layers shrink the gradient a "
+            "thousandfold.",
             [_normal(lambda w: math.sqrt(1 / _fan_out(w)))],
         ),
         Mistake(
             "gain-too-large",
-            "Your weights are too large by a factor of 1.41. The factor for the ReLU belongs to the "
-            "variance: what does it become for the standard deviation?",
+            "Your weights are too large by a factor of 1.41: without batch norm, twenty layers make the "
+            "gradient a thousand times larger. The factor for the ReLU belongs to the variance; what is "
+            "it for the standard deviation?",
             [_normal(lambda w: 2 * math.sqrt(1 / _fan_out(w)))],
         ),
         Mistake(
             "variance-as-std",
-            "Your standard deviation has the value that the variance should have. `normal_` and `randn` "
-            "deal in standard deviations.",
+            "Your standard deviation has the value that the variance should have. With kernels of 3x3 "
+            "and 64 channels, your weights are at least 17 times too small: without batch norm, a few "
+            "layers make the gradient vanish.",
             [_normal(lambda w: 2 / _fan_out(w)), _normal(lambda w: 1 / _fan_out(w))],
         ),
         Mistake(
             "no-kernel-area",
-            "You count channels, but not the places of the kernel. A number that goes in takes part in as "
-            "many sums per channel as the kernel has places.",
+            "You count channels, but not all places of the kernel. A number takes part in a sum for "
+            "each place: with kernels of 3x3 your variance is several times too large, and without "
+            "batch norm the gradient explodes.",
             [
                 _normal(lambda w: math.sqrt(2 / w.shape[0])),
                 _normal(lambda w: math.sqrt(2 / (w.shape[0] * w.shape[2]))),
@@ -375,19 +396,23 @@ he_init_ = Check(
         ),
         Mistake(
             "all-weights-counted",
-            "You divide by the number of all weights of the layer. Fan-out leaves the channels that go in "
-            "out of the count.",
+            "You divide by the number of all weights of the layer, which is more than fan-out. With 64 "
+            "channels your weights are eight times too small: without batch norm, ten layers shrink the "
+            "gradient a billionfold.",
             [_normal(lambda w: math.sqrt(2 / w.numel()))],
         ),
         Mistake(
             "xavier",
-            "This is Glorot's (Xavier's) initialisation, which takes the mean of both fans and knows "
-            "nothing of the ReLU.",
+            "This is Glorot's (Xavier's) initialisation, which knows nothing of the ReLU. Without batch "
+            "norm, each layer with as many channels out as in leaves 71% of the gradient: twenty layers "
+            "leave a thousandth.",
             [_init(nn.init.xavier_normal_), _init(nn.init.xavier_uniform_)],
         ),
         Mistake(
             "uniform",
-            "Your weights are drawn from a uniform distribution. The task asks for a normal one.",
+            "Your weights come from a uniform distribution, so that none lies beyond its border. The "
+            "networks that you will compare with start from a normal one: yours would differ in more "
+            "than you want to test.",
             [
                 _init(partial(nn.init.kaiming_uniform_, mode="fan_out", nonlinearity="relu")),
                 _init(nn.init.kaiming_uniform_),
@@ -396,29 +421,33 @@ he_init_ = Check(
         ),
         Mistake(
             "not-centred",
-            "All your weights are positive: `rand` draws from 0 to 1. Weights should have mean zero.",
+            "All your weights are positive: `rand` draws from 0 to 1. Behind a ReLU no number is "
+            "negative either, so the terms of a sum never cancel, and without batch norm the numbers "
+            "grow many times over in each layer.",
             [_init(lambda w: w.uniform_(0, 1).mul_(math.sqrt(2 / _fan_out(w))))],
         ),
         Mistake(
             "model-unchanged",
-            "The model is as it was before. Did you change a copy, or make new numbers and not put them "
-            "into the weight?",
+            "The model is as it was before, and no error says so: it would train from PyTorch's own "
+            "weights. Did you change a copy, or make new numbers that never reach the weight?",
             [lambda model: None],
         ),
         Mistake(
             "top-level-only",
-            "Convolutions inside other modules keep their old weights. A block is a module too, and has "
-            "modules inside.",
+            "Convolutions inside other modules keep their old weights. A block is a module with modules "
+            "inside, so in a network of blocks nearly all convolutions would be left out.",
             [lambda model: [_he(conv.weight) for conv in _convolutions(model.children())]],
         ),
         Mistake(
             "first-only",
-            "Only the first convolution gets new weights. Does the loop come to its end?",
+            "Only the first convolution gets new weights. All the others keep those of PyTorch, and "
+            "without batch norm they go on shrinking the gradient. Does the loop come to its end?",
             [lambda model: _he(_convolutions(model.modules())[0].weight)],
         ),
         Mistake(
             "some-kernels-only",
-            "Convolutions of some kernel sizes keep their old weights. The task asks for all of them.",
+            "Convolutions of some kernel sizes keep their old weights. The gradient passes every layer "
+            "on its way back, and a layer that was left out shrinks it, whatever its kernel.",
             [
                 _init(_he, lambda conv: conv.kernel_size != (1, 1)),
                 _init(_he, lambda conv: conv.kernel_size == (3, 3)),
@@ -426,8 +455,8 @@ he_init_ = Check(
         ),
         Mistake(
             "batch-norm-changed",
-            "Your function also changes batch norm. The task says: the weights of convolutions, and "
-            "nothing else.",
+            "Your function also changes batch norm. Whoever wants new convolutions in a trained network "
+            "would lose what its batch norms have learned, and no error says so.",
             [
                 _he_and(
                     lambda bn: (nn.init.ones_(bn.weight), nn.init.zeros_(bn.bias)), nn.BatchNorm2d
@@ -437,8 +466,9 @@ he_init_ = Check(
         ),
         Mistake(
             "linear-changed",
-            "Your function also changes linear layers. The task says: the weights of convolutions, and "
-            "nothing else.",
+            "Your function also changes linear layers. He's rule makes up for a ReLU, which the last "
+            "layer does not have; and whoever wants new convolutions alone would lose what that layer "
+            "has learned.",
             [
                 _he_and(lambda linear: nn.init.normal_(linear.weight), nn.Linear),
                 _he_and(lambda linear: linear.reset_parameters(), nn.Linear),
@@ -446,8 +476,8 @@ he_init_ = Check(
         ),
         Mistake(
             "everything-changed",
-            "Your function changes batch norm and linear layers too. The task says: the weights of "
-            "convolutions, and nothing else.",
+            "Your function changes batch norm and linear layers too. Whoever wants new convolutions "
+            "alone would lose what all other layers have learned, and no error says so.",
             [
                 _he_and(
                     lambda m: (nn.init.normal_(m.weight), nn.init.zeros_(m.bias)),
@@ -465,8 +495,8 @@ he_init_ = Check(
         ),
         Mistake(
             "seeded-for-each-layer",
-            "Layers of one shape get exactly the same weights, because the random numbers start anew for "
-            "each. Layers should start different.",
+            "Layers of one shape get exactly the same weights, because the random numbers start anew "
+            "for each. So a deeper network only begins with more copies of the same filters.",
             [_init(_seeded_each)],
         ),
         Mistake(
@@ -637,8 +667,8 @@ gradient_norms = Check(
         ),
         Mistake(
             "gradients-added-up",
-            "Where the model still had gradients of an earlier pass, yours are added to them: PyTorch "
-            "adds up until it is told to begin anew.",
+            "Where the model still had gradients of an earlier pass, yours are added to them. PyTorch "
+            "adds up until it is told to begin anew, so you measure two passes as if they were one.",
             [_version(clear="after")],
         ),
         Mistake(
@@ -649,24 +679,29 @@ gradient_norms = Check(
         ),
         Mistake(
             "gradients-never-cleared",
-            "Nothing clears the gradients: those of an earlier pass are added to yours, and yours would "
-            "be added to those of the next training step.",
+            "Nothing clears the gradients. Those of an earlier pass are added to yours, so a second "
+            "measurement gives other norms, and the next training step would go by all of them "
+            "together.",
             [_version(clear="never")],
         ),
         Mistake(
             "no-square-root",
-            "You sum the squares, but take no root. The L2 norm is a length.",
+            "You sum the squares, but take no root. A norm is a length: a gradient twice as long would "
+            "count four times, and every slope in the picture would be twice as steep.",
             [_version(read=_read(lambda g: g.pow(2).sum().item()))],
         ),
         Mistake(
             "l1-norm",
-            "You sum the absolute values, which is the L1 norm. The task asks for the L2 norm.",
+            "You sum the absolute values, which is the L1 norm. It grows faster with the size of a "
+            "layer: four times as many entries of the same size count four times, where the length of "
+            "the vector only doubles.",
             [_version(read=_read(lambda g: g.abs().sum().item()))],
         ),
         Mistake(
             "mean-of-gradients",
-            "You take a mean over the gradient's entries. A norm does not divide by their number; and in "
-            "a plain mean, positive and negative entries cancel.",
+            "You take a mean over the gradient's entries. So a large layer seems to get less than a "
+            "small one that is asked to move as far; and in a plain mean, positive and negative entries "
+            "cancel.",
             [
                 _version(read=_read(lambda g: g.mean().item())),
                 _version(read=_read(lambda g: g.abs().mean().item())),
@@ -677,7 +712,8 @@ gradient_norms = Check(
         ),
         Mistake(
             "largest-entry",
-            "You take the largest entry of the gradient. The L2 norm takes all of them into account.",
+            "You take the largest entry of the gradient. One entry then speaks for the whole layer, and "
+            "it does not show whether thousands of others are large or zero.",
             [
                 _version(read=_read(lambda g: g.abs().max().item())),
                 _version(read=_read(lambda g: g.max().item())),
@@ -685,13 +721,14 @@ gradient_norms = Check(
         ),
         Mistake(
             "standard-deviation",
-            "You take the standard deviation of the gradient's entries. The task asks for their L2 norm.",
+            "You take the standard deviation of the gradient's entries. It leaves out what they have in "
+            "common and divides by their number, so a large layer seems to get less than it does.",
             [_version(read=_read(lambda g: g.std().item()))],
         ),
         Mistake(
             "norm-of-weights",
-            "You measure the weights themselves. The gradient of a weight is another tensor, of the same "
-            "shape.",
+            "You measure the weights themselves. They are the same whatever the images and the loss, so "
+            "they cannot say how strongly a layer is asked to change.",
             [
                 _version(
                     read=lambda model: {
@@ -704,13 +741,15 @@ gradient_norms = Check(
         ),
         Mistake(
             "parameter-names",
-            "Your names are those of the parameters. The task asks for the names of the modules.",
+            "Your names are those of the parameters. Whoever looks a layer up by the name that it has "
+            "in `model.named_modules()` finds nothing in your dictionary.",
             [_version(read=_read(key="{}.weight"))],
         ),
         Mistake(
             "all-parameters",
-            "Your dictionary holds parameters of other layers, or biases. The task asks for the weights "
-            "of convolutions alone.",
+            "Your dictionary holds parameters of other layers, or biases. Their norms are of another "
+            "size for reasons that have nothing to do with depth, and hide how the gradient changes "
+            "from one convolution to the next.",
             [
                 _version(read=_parameter_norms),
                 _version(
@@ -734,8 +773,8 @@ gradient_norms = Check(
         ),
         Mistake(
             "bias-included",
-            "Where a convolution has a bias, your number includes the bias's gradient. The task asks for "
-            "the weight's alone.",
+            "Where a convolution has a bias, your number includes the bias's gradient. So a network "
+            "with biases and one without can no longer be compared.",
             [
                 _version(
                     read=lambda model: {
@@ -755,8 +794,8 @@ gradient_norms = Check(
         ),
         Mistake(
             "top-level-only",
-            "Convolutions inside other modules are missing. A block is a module too, and has modules "
-            "inside.",
+            "Convolutions inside other modules are missing. A block is a module with modules inside, so "
+            "in a network of blocks nearly all of the picture would be empty.",
             [
                 _version(
                     read=lambda model: {
@@ -783,7 +822,9 @@ gradient_norms = Check(
         ),
         Mistake(
             "no-log-softmax",
-            "`nll_loss` takes log-probabilities, and your model gives logits.",
+            "`nll_loss` takes log-probabilities, and your model gives logits. Such a loss looks at the "
+            "right class alone: it pushes that logit up by the same amount, however sure the network is "
+            "already.",
             [_version(loss=F.nll_loss)],
         ),
         Mistake(
@@ -794,18 +835,21 @@ gradient_norms = Check(
         ),
         Mistake(
             "mode-changed",
-            "Your function switches the model to train or eval mode. It is to measure the model as it was "
-            "given, and leave it so.",
+            "Your function switches the model to train or eval mode. Batch norm uses other statistics "
+            "there, so you measure other gradients; and a model left in another mode goes on "
+            "differently than its owner expects.",
             [_in_mode(mode, back) for mode in (True, False) for back in (True, False)],
         ),
         Mistake(
             "weights-changed",
-            "Your function makes a training step: the weights have changed. Measuring leaves them alone.",
+            "Your function makes a training step: the weights have changed. A second measurement would "
+            "look at another network, and whoever trains the model gets a step that nobody asked for.",
             [_with_step],
         ),
         Mistake(
             "other-order",
-            "The names are the right ones, in another order. The task asks for the order of definition.",
+            "The names are the right ones, in another order. A picture is drawn from the first layer to "
+            "the last: in another order, a gradient that falls evenly would seem to jump, or to rise.",
             [_reordered(sorted), _reordered(reversed)],
         ),
     ),
