@@ -256,8 +256,9 @@ def _entries(found: Any, wanted: list[str], blocks: list[str]) -> dict[str, Any]
     if not missing and set(entries) <= set(blocks):
         raise Wrong(
             "shape-changing-blocks-too",
-            "There are blocks in your dictionary that change the shape of their input. They "
-            "cannot be taken out, so they have no place in it.",
+            "There are blocks in your dictionary that change the shape of their input. Without "
+            "one of them the next block cannot work, so their numbers do not say what a block is "
+            "worth.",
             rows,
         )
     if missing and all(name.endswith(".0") for name in missing) and set(entries) <= set(blocks):
@@ -268,24 +269,32 @@ def _entries(found: Any, wanted: list[str], blocks: list[str]) -> dict[str, Any]
             rows,
         )
     if set(entries) & set(wanted) and set(entries) <= set(blocks):
-        raise Wrong("blocks-missing", "Blocks that keep the shape are missing.", rows)
+        raise Wrong(
+            "blocks-missing",
+            "Blocks that keep the shape are missing. Whoever reads your list takes a block that "
+            "is not in it for one that cannot be taken out.",
+            rows,
+        )
     if set(entries) <= {name.partition(".")[0] for name in blocks}:
         raise Wrong(
             "stages-instead-of-blocks",
-            "You take out whole stages. A stage is a row of blocks: take out one block at a time.",
+            "You take out whole stages. A stage is a row of blocks: its number does not say which "
+            "of them the network could spare, and which it could not.",
             rows,
         )
     if len(entries) == len(wanted):
         raise Wrong(
             "other-names",
-            "There is an entry for each block, but not under its name in the model. "
-            "`named_modules` gives names like `layer1.1`.",
+            "There is an entry for each block, but not under its name in the model. Nobody can "
+            "find the block again that belongs to a number: `named_modules` gives names like "
+            "`layer1.1`.",
             rows,
         )
     raise Wrong(
         "not-blocks",
         "Your dictionary also names modules that are not blocks, such as convolutions inside of "
-        "them, or the stem.",
+        "them, or the stem. Those have no shortcut around them: without one, the network is not "
+        "shorter but broken.",
         rows,
     )
 
@@ -293,7 +302,7 @@ def _entries(found: Any, wanted: list[str], blocks: list[str]) -> dict[str, Any]
 EVERY_BLOCK = Mistake(
     "every-block",
     "You take out blocks that change the shape of their input. The next block cannot work with "
-    "what it then gets.",
+    "what it then gets, and stops with an error.",
     [_every_block],
 )
 block_importance = Check(
@@ -311,25 +320,26 @@ block_importance = Check(
     mistakes=(
         Mistake(
             "sign",
-            "The sign is the wrong way round. Lost is what the whole network has more than the "
-            "one without the block.",
+            "The sign is the wrong way round. The block that matters most then looks like the one "
+            "that the network is best rid of.",
             [_version(lost=lambda whole, without: without - whole)],
         ),
         Mistake(
             "accuracy-without",
-            "You give the accuracy without the block. The task asks how much is lost: compare it "
-            "with the whole network's.",
+            "You give the accuracy without the block. Alone it says nothing about the block: 80% "
+            "is much lost for a network that had 99%, and nothing for one that had 80%.",
             [_version(lost=lambda _, without: without)],
         ),
         Mistake(
             "error-without",
-            "You give the share of wrong answers without the block. Compare with the whole "
-            "network's accuracy, which is not 1.",
+            "You give the share of wrong answers without the block. The whole network makes "
+            "mistakes too, and here each block is blamed for all of them.",
             [_version(lost=lambda _, without: 1 - without)],
         ),
         Mistake(
             "absolute-value",
-            "You drop the sign. Where the network is better without a block, the loss is negative.",
+            "You drop the sign. Where the network is better without a block, your number calls "
+            "that a loss, or hides it, and those are the blocks one would most like to know.",
             [
                 _version(lost=lambda whole, without: abs(whole - without)),
                 _version(lost=lambda whole, without: max(whole - without, 0.0)),
@@ -337,13 +347,15 @@ block_importance = Check(
         ),
         Mistake(
             "block-still-there",
-            "Nothing is ever lost: the network still has all of its blocks when you measure. Set "
-            "the place in the stage, such as `model.layer1[1]`.",
+            "Nothing is ever lost: the network still has all of its blocks when you measure. What "
+            "it runs stands in its stages; to give a variable of yours another value takes "
+            "nothing out.",
             [_version(lost=lambda *_: 0.0)],
         ),
         Mistake(
             "rounded",
-            "Your numbers are rounded.",
+            "Your numbers are rounded. Blocks that cost little then all get the same number, and "
+            "which of them matters more can no longer be seen.",
             [
                 _version(lost=lambda whole, without, digits=digits: round(whole - without, digits))
                 for digits in (1, 2, 3)
@@ -351,7 +363,8 @@ block_importance = Check(
         ),
         Mistake(
             "relative",
-            "You divide by the whole network's accuracy. The task asks for the difference.",
+            "You divide by the whole network's accuracy. The same number of lost answers then "
+            "counts for more in a poor network than in a good one.",
             [
                 _version(lost=lambda whole, without: (whole - without) / whole),
                 _version(lost=lambda whole, without: without / whole),
@@ -359,7 +372,8 @@ block_importance = Check(
         ),
         Mistake(
             "percent",
-            "You give percentages. The task asks for numbers between -1 and 1.",
+            "You give percentages. Whoever takes them for shares, as accuracies are in this "
+            "course, reads a loss of 3 points as 300%.",
             [
                 _version(lost=lambda whole, without: 100 * (whole - without)),
                 _version(lost=lambda whole, without: 100 * (whole - without) / whole),
@@ -367,7 +381,8 @@ block_importance = Check(
         ),
         Mistake(
             "loss-instead-of-accuracy",
-            "You compare cross-entropies. The task asks for accuracy: the share of right answers.",
+            "You compare cross-entropies. A few answers that are wrong and very sure can make one "
+            "as large as you like, so it does not tell how many answers were lost.",
             [
                 _version(score=score, lost=lost)
                 for score in (_loss, _mean_loss)
@@ -376,7 +391,8 @@ block_importance = Check(
         ),
         Mistake(
             "count",
-            "You give how many answers are lost. The task asks for the share of all images.",
+            "You give how many answers are lost. Measured on twice as many images, the same block "
+            "would seem to matter twice as much.",
             [_version(score=_number)],
         ),
         Mistake(
@@ -387,42 +403,48 @@ block_importance = Check(
         ),
         Mistake(
             "one-batch-only",
-            "Only one of the batches counts.",
+            "Only one of the batches counts. On few images chance decides: of 17, a single answer "
+            "is 6%.",
             [_version(score=_of_one_batch(0)), _version(score=_of_one_batch(-1))],
         ),
         Mistake(
             "tensors",
-            "The values are tensors. The task asks for floats.",
+            "The values are tensors. They print as `tensor(0.0400)`, and what wants a number, "
+            "such as a JSON file, does not take them.",
             [_version(lost=lambda whole, without: torch.tensor(whole - without))],
         ),
         Mistake(
             "blocks-stay-out",
             "Each block that was taken out stays out while the next one is: in the end all are "
-            "missing together. Put a block back before you take out another.",
+            "missing together. So your numbers tell what many blocks do, and not what one of them "
+            "is worth.",
             [_version(back=False)],
         ),
         Mistake(
             "bias-left",
             "You set the last batch norm's weight to zero, and its bias still goes into the sum. "
-            "The identity adds nothing.",
+            "So you measure a network with a constant in the block's place, and not one without "
+            "the block.",
             [_without_weight],
         ),
         Mistake(
             "zeros-instead-of-identity",
-            "In the place of the block comes zero, and nothing gets through. The identity hands "
-            "on what it gets.",
+            "In the place of the block comes zero, and nothing gets through. The network is cut "
+            "in two: whichever block it is, all images get the same answer.",
             [_version(put=_Zeros)],
         ),
         Mistake(
             "train-mode",
             "The model is not in evaluation mode while you measure: batch norm takes the "
-            "statistics of each batch.",
+            "statistics of each batch. An answer then depends on the images beside it, and it is "
+            "another network that you measure.",
             [_version(training=True), _in_mode(True, None), _in_mode(True, True)],
         ),
         Mistake(
             "mode-as-it-comes",
             "You measure in the mode in which the model comes. In train mode, batch norm takes "
-            "the statistics of each batch, and changes its own: measure in evaluation mode.",
+            "the statistics of each batch, and changes its own: your measurement alters what it "
+            "measures.",
             [_in_mode(None, None)],
         ),
         EVERY_BLOCK,
@@ -444,17 +466,21 @@ block_importance = Check(
         Place(
             "type of the number",
             "not-floats",
-            "The values of your dictionary are to be numbers: floats.",
+            "The values of your dictionary are not numbers. Whoever sorts the blocks by them, or "
+            "draws them as bars, needs floats.",
         ),
         Place(
             "accuracy lost without",
             "another-number",
-            "This is not the accuracy of the whole network minus that without the block.",
+            "This is not the accuracy of the whole network minus that without the block. Work it "
+            "out for one block, step by step: which images count, and what is in the block's "
+            "place?",
         ),
         Place(
             "hooks",
             "hooks-not-as-before",
-            "The numbers are right, but hooks of yours are still in the model.",
+            "The numbers are right, but hooks of yours are still in the model. They go on working "
+            "in each later run.",
         ),
         Place(
             "modes of its modules",
@@ -467,18 +493,21 @@ block_importance = Check(
             "modules",
             "not-put-back",
             "The numbers are right, but the model is not as it was found: put each block itself "
-            "back into its place.",
+            "back into its place. Whoever uses the model next has a network with less in it, and "
+            "does not know.",
         ),
         Place(
             "mode of the model",
             "mode-changed",
-            "The numbers are right, but the model is left in another mode than it came in.",
+            "The numbers are right, but the model is left in another mode than it came in. A "
+            "training that goes on, or the next answers, would use the wrong statistics.",
         ),
         Place(
             "statistics",
             "statistics-changed",
             "The numbers are right, but the running statistics of batch norm have changed: some "
-            "of your passes were in train mode.",
+            "of your passes were in train mode. The model's next answers are others than before "
+            "you looked.",
         ),
     ),
 )

@@ -153,7 +153,7 @@ def _require_nested_names(answer: Answer, names: Sequence[str], error: Exception
     raise Wrong(
         "outermost-modules-only",
         "You find only the outermost modules. A name with dots, such as `layer1.0.bn`, leads into "
-        "modules inside of modules.",
+        "modules inside of modules, where nearly all layers of a ResNet stand.",
         explain(error).evidence,
     )
 
@@ -173,15 +173,15 @@ def _entries(found: Any, names: Sequence[str]) -> dict[str, Any]:
     if not missing:
         raise Wrong(
             "more-than-asked",
-            "Your dictionary has more entries than names were asked for. Compare whole names: "
-            "`layer1` is not `layer1.0`.",
+            "Your dictionary has more entries than names were asked for. Each is a tensor that "
+            "takes memory, and that the caller does not expect: `layer1` is not `layer1.0`.",
             rows,
         )
     if not entries:
         raise Wrong(
             "nothing-captured",
-            "Your dictionary is empty. Are the hooks on the modules, and still there, when the "
-            "model runs?",
+            "Your dictionary is empty. A hook sees only what runs while it is on its module: are "
+            "yours there, and still there, when the model runs?",
             rows,
         )
     if len(names) > 1 and list(entries) == [names[-1]]:
@@ -195,18 +195,23 @@ def _entries(found: Any, names: Sequence[str]) -> dict[str, Any]:
     if len(names) > 1 and list(entries) == [names[0]]:
         raise Wrong(
             "first-name-only",
-            "Only the first name has an output. Is a `return`, or the run of the model, inside "
-            "the loop?",
+            "Only the first name has an output, and whoever looks up another gets a KeyError. Is "
+            "a `return`, or the run of the model, inside the loop?",
             rows,
         )
     if len(entries) == len(names) and not set(entries) & set(names):
         raise Wrong(
             "other-keys",
-            "There is an entry for each name, but not under that name. The keys are the names "
-            "that were given.",
+            "There is an entry for each name, but not under that name. Whoever looks one up gets "
+            "a KeyError, though the output is there.",
             rows,
         )
-    raise Wrong("names-missing", "Some of the names have no output.", rows)
+    raise Wrong(
+        "names-missing",
+        "Some of the names have no output. Whoever looks one up gets a KeyError, far from "
+        "where it went wrong.",
+        rows,
+    )
 
 
 capture = Check(
@@ -235,8 +240,8 @@ capture = Check(
         ),
         Mistake(
             "inputs-instead-of-outputs",
-            "You keep what goes into the modules. A forward hook gets the module, its inputs and "
-            "its output, in this order.",
+            "You keep what goes into the modules, so each name stands for what the layer before "
+            "it does. A forward hook gets the module, its inputs and its output, in this order.",
             [
                 _version(lambda args, _: args[0].clone()),
                 _version(lambda args, _: args[0]),
@@ -245,7 +250,7 @@ capture = Check(
         Mistake(
             "one-image-only",
             "You keep the output for the first image only. A module puts out one tensor for the "
-            "whole batch.",
+            "whole batch, and what is measured over images would rest on a single one.",
             [
                 _version(lambda _, output: output[0].clone()),
                 _version(lambda _, output: output[:1].clone()),
@@ -254,7 +259,8 @@ capture = Check(
         ),
         Mistake(
             "averaged",
-            "You keep a mean of the output. The whole output was asked for.",
+            "You keep a mean of the output. How places, channels or images differ from each other "
+            "is lost with it, and whoever needs that cannot get it back.",
             [
                 _version(lambda _, output: output.mean((-2, -1))),
                 _version(lambda _, output: output.mean(0)),
@@ -264,8 +270,9 @@ capture = Check(
         ),
         Mistake(
             "train-mode",
-            "The model runs in train mode, and batch norm takes the statistics of your batch. Run "
-            "it in the mode that it comes in.",
+            "The model runs in train mode, and batch norm takes the statistics of your batch. "
+            "What it says of an image then depends on the images beside it, and a mere look "
+            "changes its running statistics.",
             [
                 _version(lambda _, output: output.clone(), True),
                 _version(lambda _, output: output.clone(), True, True),
@@ -274,8 +281,8 @@ capture = Check(
         ),
         Mistake(
             "run-by-itself",
-            "You give the images to the named module itself. What it gets in the network is the "
-            "output of those before it: run the whole model.",
+            "You give the images to the named module itself. In the network it gets the output of "
+            "those before it, so what you see is what it never puts out there, or an error.",
             [_by_itself],
         ),
         Mistake(
@@ -313,20 +320,27 @@ capture = Check(
         Place(
             "modes of its modules",
             "mode-changed",
-            "The model came in evaluation mode, and a module in it is left in train mode.",
+            "The model came in evaluation mode, and a module in it is left in train mode. It will "
+            "treat the next images in another way than the modules beside it.",
         ),
         Place(
             "modules",
             "modules-replaced",
-            "Other modules are in the model than before. A hook can look at a module without "
-            "changing the model.",
+            "Other modules are in the model than before. Whoever holds the old ones, an optimiser "
+            "for one, no longer works on this model; a hook can look without changing anything.",
         ),
         Place(
             "mode",
             "mode-changed",
-            "The model came in evaluation mode and is left in another. Leave it as you found it.",
+            "The model came in evaluation mode and is left in another. The next answers depend on "
+            "which images come together, and nobody knows why.",
         ),
-        Place("inputs, afterwards", "inputs-changed", "The images that were given have changed."),
+        Place(
+            "inputs, afterwards",
+            "inputs-changed",
+            "The images that were given have changed. Whoever calls you still needs them, and the "
+            "next network would see other images.",
+        ),
         Place(
             "output of",
             "another-output",

@@ -211,17 +211,24 @@ def _require_shape(heat: Tensor, size: Size) -> None:
     if sides == [*size]:
         raise Wrong(
             "dimension-left",
-            "Your map still has a dimension of one image or one channel. The task asks for (H, W).",
+            "Your map still has a dimension of one image or one channel. Whoever lays it over the "
+            "image counts on height and width, and a dimension more can stop the drawing.",
             rows,
         )
     if len(shape) == 3 and shape[1:] == size:
         raise Wrong(
             "one-map-for-each-channel",
-            "You give a map for each channel. Grad-CAM adds the weighted channels up to one map.",
+            "You give a map for each channel. No channel alone is the evidence for a class: they "
+            "count together, some for it and some against.",
             rows,
         )
     if sides == [*size][::-1]:
-        raise Wrong("sides-swapped", "Height and width have changed places.", rows)
+        raise Wrong(
+            "sides-swapped",
+            "Height and width have changed places. The map lies on its side, and its bright spot "
+            "points at another place of the image.",
+            rows,
+        )
     if len(sides) == 2 and max(sides) < min(size):
         raise Wrong(
             "not-enlarged",
@@ -236,7 +243,12 @@ def _require_shape(heat: Tensor, size: Size) -> None:
             "pixels: ask the image.",
             rows,
         )
-    raise Wrong("wrong-shape", "Your map does not have the shape of the image.", rows)
+    raise Wrong(
+        "wrong-shape",
+        "Your map does not have the shape of the image. Nobody can lay it over the image to "
+        "see where the evidence is.",
+        rows,
+    )
 
 
 def _require_numbers(heat: Tensor) -> None:
@@ -278,18 +290,19 @@ grad_cam = Check(
         Mistake(
             "gradient-of-the-probability",
             "You take the gradient of the class's probability, or of its logarithm. After softmax "
-            "it also depends on the other classes: take the logit.",
+            "it also depends on the other classes: what speaks against those lights up as well.",
             [_version(_log_probability), _version(lambda logits, c: logits.softmax(1)[0, c])],
         ),
         Mistake(
             "gradient-of-the-loss",
             "You take the gradient of a loss. It points to where the class becomes less likely, "
-            "and depends on the other classes: take the class's logit.",
+            "and depends on the other classes, so the map is not about this one alone.",
             [_version(_loss), _version(_loss, rectify=_nothing)],
         ),
         Mistake(
             "negative-logit",
-            "The sign is the wrong way round: your map shows what speaks against the class.",
+            "The sign is the wrong way round: your map shows what speaks against the class. "
+            "Whoever reads it takes the bright places for the evidence, and learns the opposite.",
             [
                 _version(lambda logits, c: -logits[0, c]),
                 _version(rectify=lambda heat: F.relu(-heat)),
@@ -297,13 +310,14 @@ grad_cam = Check(
         ),
         Mistake(
             "best-class",
-            "You take the class with the largest logit. The task asks for the class "
-            "`class_index`, whatever the network says.",
+            "You take the class with the largest logit, whatever `class_index` is. So nobody can "
+            "ask why the network missed the right class, which is when a map is needed most.",
             [_version(lambda logits, _: logits.max())],
         ),
         Mistake(
             "all-classes",
-            "You take the gradient of all logits together. Only one of them is the class's.",
+            "You take the gradient of all logits together. What speaks for one class and against "
+            "another is mixed in it, and the map is the same whichever class was asked for.",
             [
                 _version(lambda logits, _: logits.sum()),
                 _version(lambda logits, _: logits.softmax(1).sum()),
@@ -311,7 +325,8 @@ grad_cam = Check(
         ),
         Mistake(
             "another-class",
-            "You take the logit of another class. Classes are counted from 0.",
+            "You take the logit of another class. The map then answers another question, and "
+            "nothing in it shows that. (Classes are counted from 0.)",
             [
                 _version(lambda logits, c: logits[0, c - 1]),
                 _version(lambda logits, c: logits[0, (c + 1) % logits.shape[1]]),
@@ -320,24 +335,28 @@ grad_cam = Check(
         ),
         Mistake(
             "no-relu",
-            "There is no ReLU. What speaks against the class (less than zero) is to be left out.",
+            "There is no ReLU, so what speaks against the class stays in the map as numbers below "
+            'zero. In a picture, dark then means "against", and a place that says nothing comes '
+            "out grey.",
             [_version(rectify=_nothing)],
         ),
         Mistake(
             "no-relu-and-min-max",
-            "Two things: there is no ReLU, and you also shift the map by its minimum. First leave "
-            "out what is less than zero, then divide by the maximum.",
+            "Two things: there is no ReLU, and you also shift the map by its minimum. So the "
+            "strongest evidence against the class becomes zero, and a place that says nothing "
+            "looks like evidence for it.",
             [_version(rectify=_nothing, normalise=_min_max)],
         ),
         Mistake(
             "absolute-value",
-            "You take the absolute value. Evidence against the class then counts as evidence for it.",
+            "You take the absolute value. Evidence against the class then counts as evidence for "
+            "it, and both are equally bright in the picture.",
             [_version(rectify=torch.abs)],
         ),
         Mistake(
             "relu-too-early",
-            "The ReLU comes too early. First all weighted channels are added up, then what is "
-            "less than zero is left out.",
+            "The ReLU comes too early: it drops what single channels have against the class. "
+            "Nothing can then outweigh a channel that speaks for it, and the map claims too much.",
             [
                 _version(join=lambda w, maps: (w * maps).relu().sum(1, keepdim=True)),
                 _version(weigh=lambda g, maps: _mean_over_places(g, maps).relu()),
@@ -346,8 +365,8 @@ grad_cam = Check(
         ),
         Mistake(
             "relu-after-enlarging",
-            "You enlarge first and leave out the negative afterwards. Then the negative eats into "
-            "the positive at the border between them: first the ReLU.",
+            "You enlarge first and leave out the negative afterwards. The negative then eats into "
+            "the positive at the border between them, and the bright places come out too small.",
             [
                 _version(
                     rectify=_nothing,
@@ -357,19 +376,21 @@ grad_cam = Check(
         ),
         Mistake(
             "min-max",
-            "You also shift the map, so that its smallest number becomes zero. Only divide by the "
-            "maximum: zero means that nothing speaks for the class.",
+            "You also shift the map, so that its smallest number becomes zero. A place with weak "
+            "evidence may then look as if it had none: zero is to mean that nothing speaks for "
+            "the class.",
             [_version(normalise=_min_max)],
         ),
         Mistake(
             "not-normalised",
-            "The map is not divided by its maximum.",
+            "The map is not divided by its maximum, so its numbers can be of any size. Drawn on a "
+            "scale from 0 to 1, it may come out black, or white all over.",
             [_version(normalise=_nothing), _version(rectify=_nothing, normalise=_nothing)],
         ),
         Mistake(
             "normalised-otherwise",
-            "The map is scaled, but not by its maximum alone: the largest number must be 1, and "
-            "zero stays zero.",
+            "The map is scaled, but not by its maximum alone. A reader takes 1 for the strongest "
+            "evidence and 0 for none, and in yours at least one of them means something else.",
             [
                 _version(normalise=lambda h: h / h.sum() if h.any() else h),
                 _version(normalise=lambda h: h / h.norm() if h.any() else h),
@@ -383,8 +404,8 @@ grad_cam = Check(
         Mistake(
             "normalised-before-enlarging",
             "You divide by the maximum first, and enlarge afterwards. Between the pixels of the "
-            "small map the enlarged one is lower, so its largest number is less than 1: divide "
-            "last.",
+            "small map the enlarged one is lower, so its largest number can be less than the 1 "
+            "that readers expect.",
             [
                 _version(
                     rectify=lambda heat: _by_maximum(heat.relu()),
@@ -394,7 +415,8 @@ grad_cam = Check(
         ),
         Mistake(
             "nearest",
-            "Your map has steps: each number is repeated. Enlarge it bilinearly.",
+            "Your map has steps: each number is repeated over a square. The edges of the squares "
+            "look like edges of the evidence, and nothing in the network put them there.",
             [
                 _version(enlarge=lambda heat, size: F.interpolate(heat, size)),
                 _version(
@@ -404,9 +426,9 @@ grad_cam = Check(
         ),
         Mistake(
             "corners-aligned",
-            "The corners of the two maps are laid onto each other (`align_corners=True`). The "
-            "task asks for `align_corners=False`: each number of the small map stands in the "
-            "middle of its square.",
+            "The corners of the two maps are laid onto each other (`align_corners=True`). But a "
+            "number stands for the middle of its square: in your map evidence moves outwards, by "
+            "up to half a square.",
             [
                 _version(
                     enlarge=lambda h, size: F.interpolate(
@@ -417,13 +439,14 @@ grad_cam = Check(
         ),
         Mistake(
             "bicubic",
-            "You enlarge bicubically. The task asks for bilinear.",
+            "You enlarge bicubically. Such a curve swings over beside a high number: it goes "
+            "above the largest and below zero, where nothing was measured.",
             [_version(enlarge=lambda h, size: F.interpolate(h, size, mode="bicubic"))],
         ),
         Mistake(
             "mean-over-channels",
-            "The mean of the gradient is taken over the channels. Each channel gets one weight: "
-            "its mean over all places.",
+            "The mean of the gradient is taken over the channels, so that all of them get the "
+            "same weight. But channels are what differs: some speak for the class, some against.",
             [
                 _version(weigh=lambda g, _: g.mean(1, keepdim=True)),
                 _version(weigh=lambda g, _: g.mean((1, 2), keepdim=True)),
@@ -433,8 +456,9 @@ grad_cam = Check(
         ),
         Mistake(
             "mean-over-one-axis",
-            "The mean of the gradient is taken over height alone, or width alone. It goes over "
-            "all places.",
+            "The mean of the gradient is taken over height alone, or width alone. A channel's "
+            "weight then changes from column to column, or row to row, and Grad-CAM asks what it "
+            "is worth as a whole.",
             [
                 _version(weigh=lambda g, _: g.mean(2, keepdim=True)),
                 _version(weigh=lambda g, _: g.mean(3, keepdim=True)),
@@ -442,19 +466,22 @@ grad_cam = Check(
         ),
         Mistake(
             "no-mean",
-            "You multiply the maps by the gradient, place by place. Grad-CAM first takes the "
-            "gradient's mean over all places: one weight for each channel.",
+            "You multiply the maps by the gradient, place by place. That is another method: "
+            "Grad-CAM asks what a channel is worth as a whole, and the slope at a single place "
+            "says little about that.",
             [_version(weigh=lambda g, _: g)],
         ),
         Mistake(
             "maximum-instead-of-mean",
-            "A channel's weight is the largest gradient of all places. The task asks for their mean.",
+            "A channel's weight is the largest gradient of all places. One odd place decides for "
+            "the whole channel, and one that speaks against the class nearly everywhere may count "
+            "for it.",
             [_version(weigh=lambda g, _: g.amax((2, 3), keepdim=True))],
         ),
         Mistake(
             "absolute-gradient",
-            "You take the absolute value of the gradient. Channels that speak against the class "
-            "need a negative weight.",
+            "You take the absolute value of the gradient, or its square. Channels that speak "
+            "against the class then light up as if they spoke for it.",
             [
                 _version(weigh=lambda g, maps: _mean_over_places(g, maps).abs()),
                 _version(weigh=lambda g, maps: _mean_over_places(g.abs(), maps)),
@@ -463,26 +490,26 @@ grad_cam = Check(
         ),
         Mistake(
             "activation-instead-of-gradient",
-            "A channel's weight is the mean of its map. It should be the mean of the gradient: "
-            "how much the class's logit grows with that channel.",
+            "A channel's weight is the mean of its map. That says how much of it is in the image, "
+            "and nothing about the class: each class would get the same map.",
             [_version(weigh=lambda _, maps: maps.mean((2, 3), keepdim=True))],
         ),
         Mistake(
             "softmax-of-the-weights",
-            "You put the channels' weights through a softmax. They are to stay as they are, the "
-            "negative ones too.",
+            "You put the channels' weights through a softmax. All of them become positive, so a "
+            "channel that speaks against the class counts for it.",
             [_version(weigh=lambda g, maps: _mean_over_places(g, maps).softmax(1))],
         ),
         Mistake(
             "weights-left-out",
-            "You add up the maps without weights: that shows where anything is seen, whatever the "
-            "class.",
+            "You add up the maps without weights. That shows where anything is seen, and each "
+            "class would get the same map.",
             [_version(weigh=lambda g, _: torch.ones_like(g))],
         ),
         Mistake(
             "maps-left-out",
-            "You use the gradient alone. It must be multiplied by the maps: by what the channels "
-            "see in this image.",
+            "You use the gradient alone. It says what a channel would be worth, and not whether "
+            "the channel sees anything at that place of this image.",
             [
                 _version(join=lambda weights, _: weights.sum(1, keepdim=True)),
                 _version(
@@ -500,7 +527,9 @@ grad_cam = Check(
         ),
         Mistake(
             "one-channel-only",
-            "Your map shows one channel only. All of them are weighted and added up.",
+            "Your map shows one channel, or in each place the strongest one. The logit is "
+            "computed from all of them, so what the others say for the class or against it is "
+            "missing.",
             [
                 _version(join=lambda w, maps: (w * maps)[:, :1]),
                 _version(join=lambda w, maps: (w * maps).amax(1, keepdim=True)),
@@ -508,20 +537,21 @@ grad_cam = Check(
         ),
         Mistake(
             "input-of-the-layer",
-            "You look at what goes into the layer. A forward hook gets the module, its inputs and "
-            "its output, in this order.",
+            "You look at what goes into the layer, so the map is that of the layer before it. A "
+            "forward hook gets the module, its inputs and its output, in this order.",
             [_of_the_input],
         ),
         Mistake(
             "gradient-of-the-image",
-            "That is the gradient with respect to the image. Grad-CAM takes it with respect to "
-            "the maps that the layer puts out.",
+            "That is the gradient with respect to the image. It tells which single pixels the "
+            "logit reacts to, and nothing about the layer that was asked for.",
             [_of_the_image],
         ),
         Mistake(
             "train-mode",
             "The model runs in train mode, and batch norm takes the statistics of this one image. "
-            "Run it in the mode that it comes in.",
+            "That is another network than the one that gives the answers, and the look changes "
+            "its running statistics.",
             [_in_train_mode(back=True), _in_train_mode(back=False)],
         ),
         Mistake(
@@ -545,24 +575,27 @@ grad_cam = Check(
         Mistake(
             "outermost-modules-only",
             "You find only the outermost modules. A name with dots, such as `layer2.0.conv2`, "
-            "leads into modules inside of modules.",
+            "leads into modules inside of modules, where nearly all layers of a ResNet stand.",
             [_by_attribute, _by_child],
         ),
         Mistake(
             "weights-of-the-head",
-            "The weights come from the head. That works for the last stage alone: in other layers "
-            "there are other channels. Take the gradient's mean.",
+            "The weights come from the head. It has one for each channel of the last stage: in "
+            "other layers there are other channels, and your code stops, or weighs the wrong "
+            "ones.",
             [_with_the_head, _by_einsum],
         ),
         Mistake(
             "batch-dimension-missing",
-            "The network takes a batch of images. Make one of the image: it is the only one in it.",
+            "The network takes a batch of images (N, C, H, W), and you give it a single one (C, "
+            "H, W). Batch norm cannot tell the axes apart then, and stops with an error.",
             [lambda model, _layer, image, _class: model(image)],
         ),
         Mistake(
             "logit-of-another-image",
             "The logits have the shape (1, classes): the first index is the image, the second is "
-            "the class.",
+            "the class. With one index you ask for an image of that number, and there is only "
+            "one.",
             [lambda model, _, image, class_index: model(image[None])[class_index]],
         ),
     ),
@@ -573,18 +606,23 @@ grad_cam = Check(
             "This is not the map. Go through the steps again: the gradient of one logit, its mean "
             "over places, the weighted sum of the channels, ReLU, enlarging, dividing.",
         ),
-        Place("the image, afterwards", "image-changed", "The image that was given has changed."),
+        Place(
+            "the image, afterwards",
+            "image-changed",
+            "The image that was given has changed. Whoever calls you still needs it: a map laid "
+            "over another image shows nothing.",
+        ),
         Place(
             "hooks",
             "hooks-not-as-before",
-            "The map is right, but a hook of yours is still in the model. `register_forward_hook` "
-            "returns a handle that removes it.",
+            "The map is right, but a hook of yours is still in the model. It goes on working in "
+            "each later run, and may keep the maps of every image in memory.",
         ),
         Place(
             "mode",
             "mode-changed",
-            "The map is right, but the model came in evaluation mode and is left in another. "
-            "Leave it as you found it.",
+            "The map is right, but the model came in evaluation mode and is left in another. Its "
+            "next answers depend on which images come together.",
         ),
         Place(
             "gradients",
@@ -596,12 +634,14 @@ grad_cam = Check(
         Place(
             "weights",
             "weights-changed",
-            "The map is right, but the weights of the model have changed.",
+            "The map is right, but the weights of the model have changed. Its next answer is that "
+            "of another network.",
         ),
         Place(
             "what can be trained",
             "frozen",
-            "The map is right, but parameters of the model can no longer be trained, or can now.",
+            "The map is right, but parameters of the model can no longer be trained, or can now. "
+            "The next training would leave some out, or change some that were to stay.",
         ),
     ),
 )
