@@ -116,14 +116,16 @@ accuracy = Check(
         ),
         Mistake(
             "train-mode",
-            "The model stays in train mode while you measure: batch norm then uses the statistics of each "
-            "batch, and changes its running ones.",
+            "The model stays in train mode while you measure. Batch norm then uses the statistics of "
+            "each batch, so an image's answer depends on its neighbours; and it changes its running "
+            "ones: measuring changes the model.",
             [_version(mode=None), _version(mode=True)],
         ),
         Mistake(
             "train-mode-and-batch-means",
-            "Two things: the model stays in train mode while you measure, and you take the mean of the "
-            "batches' accuracies, though the batches differ in size.",
+            "Two things: the model stays in train mode, so an image's answer depends on its neighbours; "
+            "and you take the mean of the batches' accuracies. An image in a small batch then counts "
+            "for more than one in a large batch.",
             [_version(mode=None, give=lambda counts: sum(r / n for r, n in counts) / len(counts))],
         ),
         Mistake(
@@ -134,17 +136,21 @@ accuracy = Check(
         ),
         Mistake(
             "left-in-train-mode",
-            "The model came in eval mode and is left in train mode. Put it back to what it was.",
+            "The model came in eval mode and is left in train mode. Whoever uses it next gets answers "
+            "that depend on the other images of the batch, and changes batch norm's running statistics "
+            "without knowing.",
             [_version(mode_after=True)],
         ),
         Mistake(
             "percent",
-            "You return a percentage. The task asks for a number from 0 to 1.",
+            "You return a percentage, where a number from 0 to 1 was asked for. A test like `accuracy > "
+            "0.95` would then pass for a network that has one image in a hundred right.",
             [_version(give=lambda counts: 100 * _share(counts))],
         ),
         Mistake(
             "count",
-            "You return how many are right. The task asks for their share.",
+            "You return how many are right. That says little without how many there were: 90 is good "
+            "out of 100 and poor out of 1,000, so two data sets cannot be compared.",
             [
                 _version(give=lambda counts: sum(r for r, _ in counts)),
                 _version(give=lambda counts: float(sum(r for r, _ in counts))),
@@ -152,17 +158,20 @@ accuracy = Check(
         ),
         Mistake(
             "error-rate",
-            "You return the share of wrong answers.",
+            "You return the share of wrong answers. The best network then has the smallest number, and "
+            "whoever keeps the one with the highest accuracy keeps the worst.",
             [_version(give=lambda counts: 1 - _share(counts))],
         ),
         Mistake(
             "divided-by-batches",
-            "You divide by the number of batches. How many images were there?",
+            "You divide by the number of batches. That gives right answers per batch: it can be far "
+            "above 1, and it changes with the batch size, though the network is the same.",
             [_version(give=lambda counts: sum(r for r, _ in counts) / len(counts))],
         ),
         Mistake(
             "first-batch-only",
-            "Only the first batch counts. Is the `return` inside the loop?",
+            "Only the first batch counts: your function is over before it sees the second. An accuracy "
+            "of a few images is largely luck.",
             [
                 _version(give=lambda counts: counts[0][0] / counts[0][1]),
                 _version(give=lambda counts: counts[0][0] / counts[0][1], mode_after=False),
@@ -170,12 +179,15 @@ accuracy = Check(
         ),
         Mistake(
             "last-batch-only",
-            "Only the last batch counts. Do you add up, or begin anew in each round?",
+            "Only the last batch counts: what you counted before it is forgotten. An accuracy of a few "
+            "images is largely luck, and the last batch is often the smallest.",
             [_version(give=lambda counts: counts[-1][0] / counts[-1][1])],
         ),
         Mistake(
             "equal-batches-assumed",
-            "You take all batches to be as large as the first, or the last. They need not be.",
+            "You take all batches to be as large as the first, or the last. Often the last one is "
+            "smaller: then your total is not the number of images, and the accuracy is too low, or even "
+            "above 1.",
             [
                 _version(give=lambda c: sum(r for r, _ in c) / (len(c) * c[0][1])),
                 _version(give=lambda c: sum(r for r, _ in c) / (len(c) * c[-1][1])),
@@ -183,17 +195,20 @@ accuracy = Check(
         ),
         Mistake(
             "smallest-logit",
-            "You take the class with the smallest logit.",
+            "You take the class with the smallest logit. That is the one which the network holds least "
+            "likely: the more it learns, the lower your accuracy falls.",
             [_version(answers=_least)],
         ),
         Mistake(
             "result-is-a-tensor",
-            "You return a tensor. The task asks for a float.",
+            "You return a tensor. Whoever writes results into a file or a table needs a plain number: "
+            "Python's `json`, for one, refuses a tensor.",
             [_version(give=lambda counts: torch.tensor(_share(counts)))],
         ),
         Mistake(
             "rounded-down",
-            "You divide whole numbers and throw the rest away: `//` gives 0 for all that is less than 1.",
+            "You divide whole numbers and throw the rest away, so all that is less than 1 becomes 0. A "
+            "network with 99% right then looks like one that has learned nothing.",
             [
                 _version(give=lambda c: sum(r for r, _ in c) // sum(n for _, n in c)),
                 _version(give=lambda c: int(_share(c))),

@@ -172,7 +172,8 @@ def _explain(block: nn.Module, out: Tensor) -> None:
     if any(deltas):
         raise Wrong(
             "one-convolution-only",
-            "Only one of the two convolutions of an added block hands on its input.",
+            "Only one of the two convolutions of an added block hands on its input. The other mixes it "
+            "up, and what the layers before have worked out is lost there.",
             (*rows, ("Got", "something else")),
         )
     if any((k.count_nonzero((1, 2, 3)) > 1).any() for k in kernels):
@@ -184,8 +185,8 @@ def _explain(block: nn.Module, out: Tensor) -> None:
         )
     raise Wrong(
         "kernel-shifted",
-        "An added block moves the image, or mixes up its channels. The 1 belongs into the middle of the "
-        "kernel, and from each channel to itself.",
+        "An added block moves the image, or mixes up its channels; the layers after it have learned "
+        "where things stand. From which pixel of which channel should each number of the output come?",
         (*rows, ("Got", "something else")),
     )
 
@@ -227,30 +228,32 @@ deepen_by_identity = Check(
     mistakes=(
         Mistake(
             "blocks-per-stage",
-            "Your network has more new blocks than asked for. `extra_blocks` is their number in the whole "
-            "network, not in each stage.",
+            "Your network has more new blocks than asked for, so it is deeper than its owner believes. "
+            "`extra_blocks` is their number in the whole network, not in each stage.",
             [_version(count=lambda extra: 3 * extra)],
         ),
         Mistake(
             "layers-not-blocks",
-            "Your network has half of the new blocks: `extra_blocks` counts blocks, of two layers each.",
+            "Your network has half of the new blocks, so it is less deep than its owner believes. "
+            "`extra_blocks` counts blocks, and a block has two layers.",
             [_version(count=lambda extra: extra // 2)],
         ),
         Mistake(
             "rest-left-out",
-            "Where `extra_blocks` is not a multiple of three, some are missing. The stages need not get "
-            "equally many.",
+            "Where `extra_blocks` is not a multiple of three, some are missing, and the network is less "
+            "deep than its owner believes. The stages need not get equally many.",
             [_version(count=lambda extra: extra // 3 * 3)],
         ),
         Mistake(
             "not-deeper",
-            "The network computes the same, but an image passes no more convolutions than before. Use "
-            "plain blocks with two convolutions each.",
+            "The network computes the same, but an image passes no more convolutions than before. So it "
+            "shows nothing about depth: it has no layer that could have learned something else.",
             [_version(make=lambda _: nn.Identity()), lambda model, _: copy.deepcopy(model)],
         ),
         Mistake(
             "one-block-only",
-            "There is one new block, however many were asked for.",
+            "There is one new block, however many were asked for. Whoever compares depths with your "
+            "function compares networks that are all equally deep.",
             [_version(count=lambda extra: min(extra, 1)), _version(count=lambda _: 1)],
         ),
     ),

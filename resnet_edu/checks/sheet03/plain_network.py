@@ -120,8 +120,9 @@ def _require_blocks(model: object, depth: int) -> None:
     if found < depth - 1:
         raise Wrong(
             "too-few-blocks",
-            "There are too few blocks. With three stages of n blocks of two layers, plus the stem and "
-            "the head, the depth is 6n + 2.",
+            "There are too few blocks, so the network is shallower than its depth says, and a "
+            "comparison of depths goes wrong. A block has two layers, and the first convolution and the "
+            "last layer count too.",
             (("Convolutions, expected", str(depth - 1)), ("Got", str(found))),
         )
 
@@ -142,13 +143,15 @@ plain_network = Check(
         Mistake(
             "no-value-error",
             "A depth that is not 6n + 2 gives a network of another depth than was asked for, without a "
-            "word. Raise a ValueError.",
+            "word. Somebody who believes that 10 layers were trained, and not 8, draws the wrong "
+            "conclusions.",
             [_version(error=None)],
         ),
         Mistake(
             "too-many-blocks",
-            "A stage has too many blocks. A block has two layers, there are three stages, and the stem and "
-            "the head are two layers more.",
+            "A stage has too many blocks, so the network is deeper than its depth says, and a "
+            "comparison of depths goes wrong. A block has two layers, and the first convolution and the "
+            "last layer count too.",
             [
                 _version(count=lambda depth: (depth - 2) // 6 + 1),
                 _version(count=lambda depth: (depth - 2) // 3),
@@ -158,8 +161,9 @@ plain_network = Check(
         ),
         Mistake(
             "imagenet-widths",
-            "Your stages have other widths. The CIFAR-10 form has 16, 32 and 64 channels; 64 and more "
-            "belong to the form for ImageNet.",
+            "Your stages have other widths than the CIFAR-10 form. Parameters grow with the square of "
+            "the width: four times as wide is sixteen times as large, and no longer to be compared with "
+            "the paper's figures.",
             [
                 _version(widths=(64, 128, 256)),
                 _version(widths=(32, 64, 128)),
@@ -168,30 +172,35 @@ plain_network = Check(
         ),
         Mistake(
             "no-stride",
-            "The image never becomes smaller. The first block of the second and of the third stage have "
-            "stride 2.",
+            "The image never becomes smaller, though the channels double twice. The second stage then "
+            "costs four times what it should and the third sixteen times, and its layers see less of "
+            "the image.",
             [_version(strides=(1, 1, 1))],
         ),
         Mistake(
             "stride-in-first-stage",
-            "The first stage halves the image too. It works at full size; only the second and the third "
-            "have stride 2.",
+            "The first stage halves the image too, though it should work at full size. Images of 32x32 "
+            "pixels are small already: their fine detail is lost in the very first block.",
             [_version(strides=(2, 2, 2)), _version(strides=(2, 2, 1)), _version(strides=(2, 1, 1))],
         ),
         Mistake(
             "stride-in-one-stage",
-            "Only one stage halves the image. The second does, and the third.",
+            "Only one stage halves the image, though the channels double twice. So a stage works on "
+            "four times the pixels that it should, and costs four times as much.",
             [_version(strides=(1, 2, 1)), _version(strides=(1, 1, 2))],
         ),
         Mistake(
             "stride-in-every-block",
-            "Every block of a stage has the stride. Only the first one halves the image.",
+            "Every block of a stage has the stride, so the image is halved again and again. With 20 "
+            "layers, a single pixel is left of 32, and the kernels look at nothing but padding around "
+            "it.",
             [_version(every_block_strides=True)],
         ),
         Mistake(
             "imagenet-stem",
-            "Your stem is that of the ImageNet form. For images of 32x32 pixels it is a 3x3 convolution "
-            "with stride 1, and no pooling.",
+            "Your network makes the image smaller before the first stage, as the ImageNet form does "
+            "with photos of 224 pixels. Images of 32 pixels have none to spare: what is small in them "
+            "is lost.",
             [
                 _version(stem=lambda w: nn.Conv2d(3, w, 7, 2, 3, bias=False)),
                 _version(_pooled_stem, stem=lambda w: nn.Conv2d(3, w, 7, 2, 3, bias=False)),
@@ -201,44 +210,54 @@ plain_network = Check(
         ),
         Mistake(
             "stem-without-relu",
-            "There is no ReLU after the stem's batch norm.",
+            "There is no ReLU after the first batch norm (`bn1`). So nothing is bent between the first "
+            "convolution and that of the first block, and the two can do no more than one.",
             [_version(_no_relu)],
         ),
         Mistake(
             "stem-without-batch-norm",
-            "The stem's batch norm is not used.",
+            "The first batch norm (`bn1`) is made but not used. Nothing sets the scale of what the "
+            "first convolution gives, and its gamma and beta can never learn.",
             [_version(_no_bn)],
         ),
         Mistake(
             "stem-relu-first",
-            "In the stem, the ReLU comes before batch norm. In this course batch norm comes first.",
+            "At the beginning, the ReLU comes before batch norm. So negative numbers go into the first "
+            "stage, and the ReLU may cut off all that it gets, or nothing: batch norm is there to "
+            "centre it.",
             [_version(_relu_first)],
         ),
         Mistake(
             "stem-with-bias",
-            "The stem's convolution has a bias. The batch norm after it takes any bias away.",
+            "The first convolution has a bias. The batch norm after it takes the mean away, and any "
+            "bias with it: those parameters would do nothing.",
             [_version(stem=lambda w: nn.Conv2d(3, w, 3, padding=1))],
         ),
         Mistake(
             "stem-without-padding",
-            "The stem takes a pixel from each side: a 3x3 kernel needs a padding of 1.",
+            "The first convolution takes a pixel from each side of the image. What stands at the edge "
+            "counts for less then, and the stages no longer have the sizes of the network that you "
+            "compare with.",
             [_version(stem=lambda w: nn.Conv2d(3, w, 3, bias=False))],
         ),
         Mistake(
             "softmax-inside",
-            "There is a softmax at the end. A network gives logits; the cross-entropy has its own "
-            "softmax.",
+            "There is a softmax at the end. A network gives logits, and the cross-entropy has its own "
+            "softmax: with two, a network that is sure and right still has a loss of 1.46 with ten "
+            "classes.",
             [_version(_softmax)],
         ),
         Mistake(
             "max-instead-of-mean",
-            "You take the largest number of each channel. The paper takes the mean (global average "
-            "pooling).",
+            "You take the largest number of each channel. Then one pixel speaks for the whole image, "
+            "and it alone gets a gradient; with the paper's global average pooling, all of them have a "
+            "say.",
             [_version(_max_pool)],
         ),
         Mistake(
             "num-classes-ignored",
-            "The head always has ten classes. `num_classes` says how many are asked for.",
+            "The last layer always has ten outputs, however many classes are asked for. With more "
+            "classes training stops with an error, and with fewer some outputs stand for nothing.",
             [_version(classes=lambda _: 10)],
         ),
         Mistake(

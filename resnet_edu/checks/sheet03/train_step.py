@@ -137,8 +137,9 @@ train_step = Check(
     mistakes=(
         Mistake(
             "gradients-added-up",
-            "Nothing clears the gradients of the step before: PyTorch adds the new ones to them, so each "
-            "step also repeats the old ones.",
+            "Nothing clears the gradients of the step before. PyTorch adds the new ones to them, so "
+            "each step also repeats all earlier ones, and goes by gradients of weights that are long "
+            "gone.",
             [_version("backward step")],
         ),
         Mistake(
@@ -149,8 +150,9 @@ train_step = Check(
         ),
         Mistake(
             "weights-unchanged",
-            "The weights stay as they are. First the backward pass makes the gradients, then the optimiser "
-            "steps by them. Is one of the two missing, or are the new gradients cleared in between?",
+            "The weights stay as they are: there is a loss and no error, and nothing is learned. The "
+            "backward pass makes the gradients and the optimiser steps by them. Is one missing, or are "
+            "they cleared in between?",
             [
                 _version("zero backward"),
                 _version("backward"),
@@ -161,23 +163,29 @@ train_step = Check(
         ),
         Mistake(
             "step-before-backward",
-            "The optimiser steps before the backward pass: it goes by gradients that were there before.",
+            "The optimiser steps before the backward pass. So it goes by gradients that an earlier "
+            "batch has left, and in the first step by none: the loss is of this batch, and the step is "
+            "not.",
             [_version("step backward"), _version("step zero backward")],
         ),
         Mistake(
             "no-backward",
-            "There is no backward pass: the optimiser goes by gradients that were there before.",
+            "There is no backward pass, so this batch teaches the network nothing. The optimiser goes "
+            "by gradients that were there before, or stands still where there are none, and no error "
+            "says so.",
             [_version("step")],
         ),
         Mistake(
             "two-steps",
-            "The optimiser steps twice.",
+            "The optimiser steps twice by the same gradients. They hold for the place where they were "
+            "measured; the second step goes on blindly, as if the learning rate were twice as large or "
+            "more.",
             [_version("zero backward step step")],
         ),
         Mistake(
             "eval-mode",
-            "The model is in eval mode while it trains: batch norm then uses old statistics, and learns "
-            "no new ones.",
+            "The model is in eval mode while it trains. Batch norm then uses old statistics and learns "
+            "no new ones: in a new network these are 0 and 1, so nothing is normalised at all.",
             [_in_eval_mode(back=True), _in_eval_mode(back=False)],
         ),
         Mistake(
@@ -196,7 +204,8 @@ train_step = Check(
         ),
         Mistake(
             "returns-accuracy",
-            "You return an accuracy. The task asks for the loss.",
+            "You return an accuracy. It does not show how sure the network is, and whoever stops "
+            "training when the loss is small would stop while the network is still bad.",
             [_returning(_accuracy)],
         ),
         Mistake(
@@ -207,7 +216,9 @@ train_step = Check(
         ),
         Mistake(
             "no-log-softmax",
-            "`nll_loss` takes log-probabilities, and the model gives logits.",
+            "`nll_loss` takes log-probabilities, and the model gives logits. Such a loss looks at the "
+            "right class alone: it pushes that logit up by the same amount, however sure the network is "
+            "already.",
             [_version(loss_of=F.nll_loss)],
         ),
         Mistake(
@@ -219,7 +230,8 @@ train_step = Check(
         Mistake(
             "loss-not-a-mean",
             "The step is right, but the loss that you return is multiplied by the size of the batch, or "
-            "divided by it. The cross-entropy is a mean already.",
+            "divided by it. The cross-entropy is a mean already; yours cannot be compared between "
+            "batches of other sizes.",
             [
                 _returning(lambda _m, loss, _x, y: loss * len(y)),
                 _returning(lambda _m, loss, _x, y: loss / len(y)),
