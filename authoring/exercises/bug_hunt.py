@@ -3,33 +3,37 @@
 #
 # You need lessons 01 to 07; each task says which one teaches its part. Plan about 100 minutes, in any order.
 #
-# Ten small programs. Each has **one real mistake**, of a kind that people really make, and each **runs without an error**.
-# Nobody tells you but the numbers.
+# Ten small programs. Each has **one mistake**, of a kind that people really make, and each **runs without an error**.
+# Only numbers and pictures tell you that something is wrong.
 #
-# **How it works.** Run the program and the cell below it, which shows the symptom. Find the mistake, mend it in the
-# program, run both again, then run the check. It asks two things: is the symptom gone, and is it gone **for the right
-# reason**? Any mending that does that passes, however you write it. All other lines do what they should. Open one hint
-# at a time.
+# **How it works.** Each task has three cells: the program, a cell that shows the symptom, and the check.
+# 1. Run the program and the symptom. What do you see, and what should you see?
+# 2. Find the mistake and mend it in the program. All its other lines do what they should, and so does the second cell.
+# 3. Run both again. Is the symptom gone? Then run the check. It asks whether the symptom is gone **for the right
+#    reason**. Any mending that does that passes, however you write it.
+#
+# Open one hint at a time. The first program that trains waits for some seconds, while PyTorch loads its optimisers.
 
 # %%
 import torch
+from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_edu import checks
+from resnet_edu import checks, data, draw, weights
 from resnet_edu.blocks import BasicBlock
 from resnet_edu.networks import ResNet
 
 # %% [markdown]
-# ## B.1 The red photo
+# ## B.1 A photo in pieces
 #
 # *Difficulty ●○○, 5 minutes, lesson 01*
 #
 # Photos come from a camera as bytes, (N, H, W, 3): for each pixel red, green and blue. A network wants (N, 3, H, W), from
-# 0 to 1. The shape came out right at once, and nobody looked further. The network was never any good.
+# 0 to 1. The shape came out right at once, and nobody looked at what the network gets. It never learned much.
 #
 # <details><summary>Hint 1</summary>
-# The first channel of a red photo should be full of ones. What stands in it? The numbers themselves are all there.
+# The picture should be a flower. You can still see some of it, so the numbers are there. Do they stand where they should?
 # </details>
 # <details><summary>Hint 2</summary>
 # In memory the bytes stand pixel by pixel: red, green, blue, red, green, blue. Which line gives them a new shape, and
@@ -53,10 +57,8 @@ def photos_to_batch(photos: Tensor) -> Tensor:
 
 
 # %%
-red = torch.zeros(1, 6, 6, 3, dtype=torch.uint8)
-red[..., 0] = 255
-for name, mean in zip(("red", "green", "blue"), photos_to_batch(red).mean((0, 2, 3)), strict=True):
-    print(f"{name:6} {mean:.2f} {'█' * round(30 * mean.item())}")
+flower = torch.from_numpy(load_sample_image("flower.jpg")[::4, ::4].copy())  # (107, 160, 3)
+draw.show(draw.images({"what the network gets": photos_to_batch(flower[None])[0]}))
 
 # %%
 checks.photos_to_batch(photos_to_batch)
@@ -67,11 +69,10 @@ checks.photos_to_batch(photos_to_batch)
 # *Difficulty ●○○, 5 minutes, lesson 07*
 #
 # Only the head `model.fc` was to be trained on twenty photos, and the rest kept as it was. The training was much slower
-# than promised, and the network soon knew the twenty photos and nothing else.
+# than promised, and soon the network knew these twenty photos by heart, and no others.
 #
 # <details><summary>Hint 1</summary>
-# How many numbers can be trained before, and how many after? The function does something to each parameter. What
-# does it do?
+# As many numbers can be trained after it as before. The function does something to each parameter. What does it do?
 # </details>
 # <details><summary>Hint 2</summary>
 # In Python you may set an attribute of any name on an object, and nobody complains. Print
@@ -108,8 +109,8 @@ checks.only_the_head(only_the_head)
 #
 # *Difficulty ●○○, 10 minutes, lesson 04*
 #
-# A residual block adds a correction to what comes in: here a little more, there a little less. Sixteen of these blocks in a
-# row trained badly. Somebody then looked at the values between the blocks: from block to block they only ever grew.
+# A residual block adds a correction to what comes in: here a little more, there a little less. Sixteen of these blocks
+# in a row trained badly. Then somebody looked at what each block does to the values.
 #
 # <details><summary>Hint 1</summary>
 # When can a value come out smaller than it went in? The branch has to give something negative there.
@@ -148,11 +149,9 @@ torch.manual_seed(0)
 x = torch.rand(8, 8, 12, 12)
 for number in range(1, 17):
     before, x = x, ShortcutBlock(8)(x)
-    if number in (1, 2, 4, 8, 16):
-        smaller = (x < before).float().mean().item()
-        print(
-            f"block {number:2}: {smaller:4.0%} of the values got smaller, the mean is {x.mean():.1f}"
-        )
+    if number in (1, 4, 16):
+        up, down = ((d > 0).float().mean() for d in (x - before, before - x))
+        print(f"block {number:2}: {up:4.0%} of the values got larger, {down:4.0%} got smaller")
 
 # %%
 checks.shortcut_block(ShortcutBlock)
@@ -190,7 +189,7 @@ def stack_blocks(channels: int, n: int) -> nn.Sequential:
 
 # %%
 for n in (1, 2, 4, 8):
-    print(f"{n} blocks: {sum(p.numel() for p in stack_blocks(16, n).parameters()):6,} parameters")
+    print(f"n = {n}: {sum(p.numel() for p in stack_blocks(16, n).parameters()):6,} parameters")
 
 # %%
 checks.stack_blocks(stack_blocks)
@@ -200,8 +199,8 @@ checks.stack_blocks(stack_blocks)
 #
 # *Difficulty ●●○, 10 minutes, lesson 03*
 #
-# Two people tested the same network on the same ten images, and argued about who was right. All they had done differently
-# was to put the images into batches of other sizes.
+# A network classifies eight of ten images right. Three people tested it on these ten, and found three accuracies, all of
+# them wrong. They had only put the images into batches of different sizes.
 #
 # <details><summary>Hint 1</summary>
 # Work it out on paper for a batch of nine images, all right, and a batch of one, wrong. What is the share of right
@@ -232,13 +231,12 @@ def accuracy_of_batches(model: nn.Module, batches: list[tuple[Tensor, Tensor]]) 
 
 
 # %%
-scores = torch.eye(4)[
-    [0, 1, 2, 3, 0, 1, 2, 3, 0, 0]
-]  # ready-made: the "network" only passes them on
-labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 1, 2])  # the last two are classified wrong
+labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 1, 2])
+answers = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 0])  # the last two are wrong
+scores = F.one_hot(answers, 4).float()  # instead of images; the "network" passes them on
 for size in (4, 8, 9):
     batches = list(zip(scores.split(size), labels.split(size), strict=True))
-    print(f"in batches of {size}: accuracy {accuracy_of_batches(nn.Identity(), batches):.3f}")
+    print(f"in batches of {size}: accuracy {accuracy_of_batches(nn.Identity(), batches):.2f}")
 
 # %%
 checks.accuracy_of_batches(accuracy_of_batches)
@@ -248,8 +246,8 @@ checks.accuracy_of_batches(accuracy_of_batches)
 #
 # *Difficulty ●●○, 10 minutes, lesson 01*
 #
-# This test counts images, and not batches. Still its result depends on the size of the batches. And when it is run again, the
-# network gives other answers, though nobody trains it.
+# Lesson 06 has a network that reads 98% of the letters right. Here it is tested three times with the same 50 letters, in
+# three orders. Nobody trains it in between, and an order should not matter.
 #
 # <details><summary>Hint 1</summary>
 # What does the network have inside that looks at the other images in the batch? When does it do that?
@@ -280,15 +278,16 @@ def tested_accuracy(model: nn.Module, images: Tensor, labels: Tensor, batch_size
 
 # %%
 torch.manual_seed(0)
-model = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=4, width=8)
-images = torch.randn(48, 3, 16, 16) + torch.linspace(-1, 1, 48).view(-1, 1, 1, 1)
-with torch.no_grad():  # what the network says now is taken for the truth: 100% would be right
-    labels = model.eval()(images).argmax(1)
-model.train()
-for size in (48, 16, 4):
-    accuracy = tested_accuracy(model, images, labels, size)
-    moved = model.bn1.num_batches_tracked.item()
-    print(f"in batches of {size:2}: accuracy {accuracy:.2f}, statistics have moved {moved:2} times")
+images, labels = data.glyphs("validation", 50, seed=6).tensors
+model = weights.bundled().train()  # as a training leaves it
+orders = {
+    "as they come": torch.arange(50),
+    "shuffled": torch.randperm(50),
+    "by letter": labels.argsort(),
+}
+for name, order in orders.items():
+    accuracy = tested_accuracy(model, images[order], labels[order], batch_size=3)
+    print(f"{name:12}: accuracy {accuracy:.0%} {'█' * round(30 * accuracy)}")
 
 # %%
 checks.tested_accuracy(tested_accuracy)
@@ -298,8 +297,8 @@ checks.tested_accuracy(tested_accuracy)
 #
 # *Difficulty ●●○, 10 minutes, lesson 03*
 #
-# An easy task: four kinds of images that any network can tell apart. The accuracy soon is 100%. But the loss comes down to
-# about 0.75 and stays there, however long the training goes on.
+# An easy task: four kinds of images that any network can tell apart. The accuracy is soon 100%. But the loss stops high
+# above zero, however long the training goes on.
 #
 # <details><summary>Hint 1</summary>
 # The cross-entropy of a network that is sure and right is almost 0. To be sure, it must be able to give the loss large
@@ -340,10 +339,13 @@ labels = torch.arange(32) % 4
 images = 0.3 * torch.randn(32, 3, 4, 4)
 images[torch.arange(32), 0, labels, labels] += 3  # a bright spot, in another place for each class
 model = nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
-losses = fit_classes(model, images, labels, steps=400, learning_rate=0.5)
-for step in (0, 49, 99, 199, 399):
-    print(f"step {step + 1:3}: loss {losses[step]:.2f} {'█' * round(20 * losses[step])}")
-print(f"accuracy: {(model(images).argmax(1) == labels).float().mean():.0%}")
+losses = fit_classes(model, images, labels, steps=200, learning_rate=0.5)
+(ax,) = draw.axes(height=2.2)
+ax.plot(losses, color=draw.COLOURS["neutral"])
+ax.set(xlabel="step", ylabel="loss", ylim=(0, None))
+ax.set_label(f"The loss comes down from {losses[0]:.2f} to {losses[-1]:.2f}.")
+print(f"accuracy at the end: {(model(images).argmax(1) == labels).float().mean():.0%}")
+draw.show(ax)
 
 # %%
 checks.fit_classes(fit_classes)
@@ -353,11 +355,11 @@ checks.fit_classes(fit_classes)
 #
 # *Difficulty ●●○, 10 minutes, lesson 05*
 #
-# Two people wrote the same small network, and one gave the other the trained weights. All tensors were copied, all shapes
-# fitted. The two networks compute different things.
+# She and he wrote the same small network. He got her trained weights: all tensors were copied, all shapes fitted. Still
+# the two networks give different outputs. Both classes are right as they are.
 #
 # <details><summary>Hint 1</summary>
-# Print the names of both <code>state_dict</code>s, side by side. Which number goes where?
+# Print the names of both <code>state_dict</code>s, side by side. Which tensor goes where?
 # </details>
 # <details><summary>Hint 2</summary>
 # A <code>state_dict</code> has the order in which the layers were made, and not the one in which they are used. The names
@@ -383,23 +385,33 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 
 
 # %%
-class Written(nn.Module):
-    """Two convolutions. The names of the layers, in the order in which they are made, are `names`."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
+class Hers(nn.Module):
+    def __init__(self) -> None:
         super().__init__()
-        for name in names:
-            setattr(self, name, nn.Conv2d(3, 3, 3, padding=1))
+        self.conv1 = nn.Conv2d(3, 3, 3, padding=1)
+        self.conv2 = nn.Conv2d(3, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv2(F.relu(self.conv1(x)))
 
 
+class His(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv2 = nn.Conv2d(3, 3, 3, padding=1)
+        self.conv1 = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv1(x))
+        return self.conv2(x)
+
+
 torch.manual_seed(0)
-hers, his = Written(("conv1", "conv2")), Written(("conv2", "conv1"))
+hers, his = Hers(), His()
 copy_weights(hers, his)
 x = torch.randn(1, 3, 5, 5)
-print(f"largest difference of the outputs: {(hers(x) - his(x)).abs().max():.2f}")
+for whose, network in (("hers", hers), ("his", his)):
+    print(f"{whose:4}", *(f"{value:5.2f}" for value in network(x).flatten()[:8]), "...")
 
 # %%
 checks.copy_weights(copy_weights)
@@ -409,8 +421,8 @@ checks.copy_weights(copy_weights)
 #
 # *Difficulty ●●○, 10 minutes, lesson 07*
 #
-# A network gets a new head for other classes, and both are to be trained together. The loss goes down a little, so nobody
-# noticed at first: the new head has the same numbers at the end as at the beginning.
+# A network gets a new head for other classes, and both are to be trained together. The loss comes down, so nobody noticed
+# anything. But the new head has the same numbers at the end as at the beginning.
 #
 # <details><summary>Hint 1</summary>
 # Who changes the numbers of the head? How does it know which parameters there are?
@@ -464,8 +476,8 @@ checks.with_new_head(with_new_head)
 #
 # *Difficulty ●●●, 15 minutes, lesson 07*
 #
-# Only the head is trained; `requires_grad` is spelt right this time. So the features that come into the head should be the same
-# after the training as before. The features of one image were stored to be sure. They are not the same.
+# Only the head is trained, and no parameter in front of it moves: that was looked at. So the features that come into the
+# head should be the same after the training as before. They are not.
 #
 # <details><summary>Hint 1</summary>
 # Not everything in a network is a parameter. What else is in <code>model.state_dict()</code>, and what changes it?
@@ -508,7 +520,7 @@ image = torch.randn(1, 3, 16, 16)
 before = backbone.eval()(image).detach()
 train_frozen(model, torch.randn(12, 3, 16, 16), torch.arange(12) % 3, steps=5)
 after = backbone.eval()(image).detach()
-print(f"largest change of a feature: {(after - before).abs().max():.3f}")
+print(f"the features of the image have changed by {(after - before).norm() / before.norm():.0%}")
 
 # %%
 checks.train_frozen(train_frozen)
@@ -519,5 +531,6 @@ checks.summary("B")
 # %% [markdown]
 # ## What comes next
 #
-# None of these ten showed itself by an error, and each showed itself by a number. When something of your own does not work, ask
-# for such numbers first: what can be trained, what has moved, what one red photo looks like inside.
+# None of these ten showed itself by an error. Each showed itself by a number or a picture, to somebody who looked. When
+# something of your own does not work, look at these first: what does the network really get, what can be trained, what
+# has moved, and does the result depend on something that should not matter?

@@ -3,7 +3,9 @@
 # ruff: noqa: ARG001, ARG005 - wrong answers are wrong in this too
 
 import copy
+from fractions import Fraction
 
+import numpy as np
 import torch
 from bank import right, wrong
 from torch import nn
@@ -47,6 +49,17 @@ def filled_in(photos):
     for c in range(channels):
         batch[:, c] = photos[:, :, :, c]
     return batch / 255
+
+
+@right(checks.photos_to_batch)
+def flattened_and_turned(photos):
+    n, height, width, channels = photos.shape
+    return photos.view(n, -1, channels).mT.reshape(n, channels, height, width) * (1 / 255)
+
+
+@right(checks.photos_to_batch)
+def by_numpy(photos):
+    return torch.from_numpy(np.moveaxis(photos.numpy(), -1, 1).astype("float32") / 255)
 
 
 @wrong(checks.photos_to_batch, "still-there")
@@ -105,6 +118,12 @@ def as_bytes(photos):
 @wrong(checks.photos_to_batch, "wrong-type")
 def in_double(photos):
     return photos.permute(0, 3, 1, 2).double() / 255
+
+
+@wrong(checks.photos_to_batch, "other-pixels")
+def by_the_brightest(photos):
+    batch = photos.permute(0, 3, 1, 2).float()
+    return batch / batch.max()
 
 
 @wrong(checks.photos_to_batch, "mirrored")
@@ -201,8 +220,32 @@ def with_a_fresh_head(model):
     model.fc = nn.Linear(model.fc.in_features, model.fc.out_features)
 
 
-@wrong(checks.only_the_head, "parameters-gone")
-def as_buffers(model):
+@wrong(checks.only_the_head, "parameters-replaced")
+def as_constants(model):
+    for name, p in list(model.named_parameters()):
+        module, _, own_name = name.rpartition(".")
+        if module != "fc":
+            delattr(model.get_submodule(module), own_name)
+            model.get_submodule(module).register_buffer(own_name, p.data)
+
+
+@wrong(checks.only_the_head, "parameters-replaced")
+def with_new_parameters(model):
+    for name, p in list(model.named_parameters()):
+        module, _, own_name = name.rpartition(".")
+        new = nn.Parameter(p.data.clone(), requires_grad=module == "fc")
+        setattr(model.get_submodule(module), own_name, new)
+
+
+@wrong(checks.only_the_head, "still-there")
+def method_without_a_call(model):
+    for name, p in model.named_parameters():
+        if not name.startswith("fc."):
+            p.requires_grad_  # noqa: B018
+
+
+@wrong(checks.only_the_head, "parameters-replaced")
+def without_the_stages(model):
     for name, _ in list(model.named_children()):
         if name.startswith("layer"):
             setattr(model, name, nn.Identity())
@@ -261,6 +304,12 @@ class ByClamp(_Base):
 
 
 @right(checks.shortcut_block)
+class ByWhere(_Base):
+    def forward(self, x):
+        return torch.where((out := sum((x, self.branch(x)))) > 0, out, 0.0)
+
+
+@right(checks.shortcut_block)
 class OfTheLibrary(BasicBlock):
     def __init__(self, channels):
         super().__init__(channels, channels)
@@ -270,6 +319,24 @@ class OfTheLibrary(BasicBlock):
 class TheOtherWayRound(_Base):
     def forward(self, x):
         return x + self.branch(x).clamp(min=0)
+
+
+@wrong(checks.shortcut_block, "branch-made-weaker")
+class Weaker(_Base):
+    def forward(self, x):
+        return x + F.relu(self.branch(x)) / 10
+
+
+@wrong(checks.shortcut_block, "other-function-on-the-branch")
+class Leaky(_Base):
+    def forward(self, x):
+        return F.leaky_relu(self.branch(x)) + x
+
+
+@wrong(checks.shortcut_block, "other-gradient")
+class Detached(_Base):
+    def forward(self, x):
+        return F.relu(self.branch(x) + x.detach())
 
 
 @wrong(checks.shortcut_block, "two-relus")
@@ -362,6 +429,18 @@ def by_map(channels, n):
     return nn.Sequential(*map(BasicBlock, [channels] * n, [channels] * n))
 
 
+@right(checks.stack_blocks)
+def one_on_top(channels, n):
+    return nn.Sequential(*one_on_top(channels, n - 1), BasicBlock(channels, channels)) if n else []
+
+
+@right(checks.stack_blocks)
+def copies_started_anew(channels, n):
+    block = BasicBlock(channels, channels)
+    stack = nn.Sequential(*[copy.deepcopy(block) for _ in range(n)])
+    return stack.apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)
+
+
 @wrong(checks.stack_blocks, "still-there")
 def made_outside(channels, n):
     block = BasicBlock(channels, channels)
@@ -395,6 +474,21 @@ def seeded(channels, n):
         torch.manual_seed(0)
         blocks.append(BasicBlock(channels, channels))
     return nn.Sequential(*blocks)
+
+
+@wrong(checks.stack_blocks, "blocks-start-equal")
+def copies_that_differ_a_little(channels, n):
+    blocks = [copy.deepcopy(BasicBlock(channels, channels))]
+    blocks += [copy.deepcopy(blocks[0]) for _ in range(n - 1)]
+    for i, block in enumerate(blocks):
+        for p in block.parameters():
+            p.data.mul_(1 + 0.1 * i)
+    return nn.Sequential(*blocks)
+
+
+@wrong(checks.stack_blocks, "other-parameters")
+def with_strides(channels, n):
+    return nn.Sequential(*[BasicBlock(channels, channels, 1 + (i > 0)) for i in range(n)])
 
 
 @wrong(checks.stack_blocks, "one-block-too-few")
@@ -470,6 +564,27 @@ def image_by_image(model, batches):
     model.eval()
     pairs = [(x[i : i + 1], y[i]) for x, y in batches for i in range(len(y))]
     return sum(float(model(x).argmax() == y) for x, y in pairs) / len(pairs)
+
+
+@right(checks.accuracy_of_batches)
+def as_it_goes(model, batches):
+    accuracy = total = 0
+    for hits in _hits(model, batches):
+        total += len(hits)
+        accuracy += (hits.mean().item() - accuracy) * len(hits) / total
+    return accuracy
+
+
+@right(checks.accuracy_of_batches)
+def as_a_fraction(model, batches):
+    hits = _hits(model, batches)
+    return Fraction(int(sum(h.sum() for h in hits)), sum(map(len, hits)))
+
+
+@wrong(checks.accuracy_of_batches, "in-train-mode")
+def without_eval(model, batches):
+    hits = [(model(x).argmax(1) == y).float() for x, y in batches]
+    return torch.cat(hits).mean().item()
 
 
 @wrong(checks.accuracy_of_batches, "still-there")
@@ -575,6 +690,31 @@ def a_copy_in_eval_mode(model, images, labels, batch_size):
         return _right(copy.deepcopy(model).eval(), images, labels, len(images))
 
 
+@right(checks.tested_accuracy)
+def every_flag(model, images, labels, batch_size):
+    for module in model.modules():
+        module.training = False
+    return _right(model, images, labels, batch_size)
+
+
+@wrong(checks.tested_accuracy, "only-one-flag")
+def the_first_flag(model, images, labels, batch_size):
+    model.training = False
+    return _right(model, images, labels, batch_size)
+
+
+@wrong(checks.tested_accuracy, "other-accuracy")
+def without_an_order(model, images, labels, batch_size):
+    order = torch.randperm(len(images))
+    return _right(model, images[order], labels[order], batch_size)
+
+
+@wrong(checks.tested_accuracy, "still-there")
+def and_back_at_once(model, images, labels, batch_size):
+    model.eval()
+    return _right(model.train(), images, labels, batch_size)
+
+
 @wrong(checks.tested_accuracy, "still-there")
 def more_no_grad(model, images, labels, batch_size):
     model.requires_grad_(False)
@@ -610,7 +750,7 @@ def statistics_put_back(model, images, labels, batch_size):
     return accuracy
 
 
-@wrong(checks.tested_accuracy, "still-in-train-mode")
+@wrong(checks.tested_accuracy, "mode-changes-midway")
 def eval_after_the_first_batch(model, images, labels, batch_size):
     right = 0
     for start in range(0, len(images), batch_size):
@@ -669,11 +809,17 @@ fits("cross_entropy_of_log_softmax", lambda s, y: F.cross_entropy(s.log_softmax(
 fits("as_a_module", nn.CrossEntropyLoss())
 fits("by_hand", lambda s, y: (s.logsumexp(1) - s[torch.arange(len(y)), y]).mean())
 fits("log_of_softmax", lambda s, y: -s.softmax(1)[torch.arange(len(y)), y].log().mean())
+fits("to_one_hot", lambda s, y: F.cross_entropy(s, F.one_hot(y, s.shape[1]).float()))
 fits("module_softmax", lambda s, y: F.cross_entropy(nn.Softmax(dim=1)(s), y), "still-there")
-fits("nll_of_scores", F.nll_loss, "no-logarithm")
+fits("nll_of_scores", F.nll_loss, "no-softmax-at-all")
 fits("nll_of_softmax", lambda s, y: F.nll_loss(s.softmax(1), y), "no-logarithm")
 fits("along_the_batch", lambda s, y: F.cross_entropy(s.softmax(0), y), "softmax-over-the-batch")
-fits("by_sigmoid", lambda s, y: F.cross_entropy(s.sigmoid(), y), "sigmoid-instead")
+fits("by_sigmoid", lambda s, y: F.cross_entropy(s.sigmoid(), y), "squeezed-otherwise")
+fits("by_length_one", lambda s, y: F.cross_entropy(F.normalize(s), y), "squeezed-otherwise")
+fits("one_minus_probability", lambda s, y: 1 + F.nll_loss(s.softmax(1), y), "no-logarithm")
+fits("smoothed", nn.CrossEntropyLoss(label_smoothing=0.1), "smoothed-labels")
+fits("at_a_temperature", lambda s, y: F.cross_entropy(s / 0.1, y), "scores-multiplied")
+fits("by_margin", nn.MultiMarginLoss(), "another-loss")
 fits("faster", squeezed, "trained-harder", faster=10)
 fits("longer", squeezed, "trained-harder", more=5)
 fits("lower_by_0_74", squeezed, "curve-moved", told=lambda loss: loss - 0.74)
@@ -743,6 +889,36 @@ def named_parameters_only(source, target):
         target.get_parameter(name).copy_(theirs)
 
 
+@wrong(checks.copy_weights, "still-there")
+@torch.no_grad()
+def by_shape(source, target):
+    theirs = list(source.state_dict().values())
+    for mine in target.state_dict().values():
+        mine.copy_(next(other for other in theirs if other.shape == mine.shape))
+
+
+@wrong(checks.copy_weights, "weights-only")
+@torch.no_grad()
+def what_is_called_weight(source, target):
+    ours = target.state_dict()
+    for name, theirs in source.state_dict().items():
+        if name.endswith(".weight"):
+            ours[name].copy_(theirs)
+
+
+@wrong(checks.copy_weights, "nothing-copied")
+def into_the_dictionary(source, target):
+    ours = target.state_dict()
+    for name, theirs in source.state_dict().items():
+        ours[name] = theirs
+
+
+@wrong(checks.copy_weights, "parameters-replaced")
+def copied_modules(source, target):
+    for name, module in source.named_children():
+        setattr(target, name, copy.deepcopy(module))
+
+
 @wrong(checks.copy_weights, "batch-norms-left-out")
 @torch.no_grad()
 def convolutions_only(source, target):
@@ -810,6 +986,19 @@ def optimizer_first(then):
     return answer
 
 
+def two_optimizers(model, head, images, labels, steps):
+    optimizer = _sgd(model.parameters())
+    model.fc, its_own, losses = head, _sgd(head.parameters()), []
+    for _ in range(steps):
+        loss = F.cross_entropy(model(images), labels)
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+        its_own.step()
+        losses.append(loss.item())
+    return losses
+
+
 def with_both(model, head, images, labels, steps):
     optimizer = _sgd([*model.parameters(), *head.parameters()])
     model.fc = head
@@ -836,11 +1025,17 @@ heads("head_first", head_first())
 heads("with_setattr", head_first(lambda m: setattr(m, "x", 1) or _sgd(list(m.parameters()))))
 heads("in_two_groups", head_first(lambda m: _sgd([{"params": [p]} for p in m.parameters()])))
 heads("with_both", with_both)
+heads("two_optimizers", two_optimizers)
 heads(
     "added_as_a_group",
     optimizer_first(lambda m, head, o: o.add_param_group({"params": list(head.parameters())})),
 )
 heads("only_asked_again", optimizer_first(lambda m, head, o: m.parameters()), "still-there")
+heads(
+    "second_optimizer_idle",
+    optimizer_first(lambda m, head, o: _sgd(head.parameters())),
+    "still-there",
+)
 heads("needs_grad", optimizer_first(lambda m, head, o: head.requires_grad_(True)), "still-there")
 heads("train_mode", optimizer_first(lambda m, head, o: m.train()), "still-there")
 heads("old_head_to_the_end", old_head_to_the_end, "head-set-at-the-end")
@@ -894,11 +1089,28 @@ def buffers_back(model, state):
         buffer.copy_(state[name])
 
 
+@right(checks.train_frozen)
+def features_once(model, images, labels, steps):
+    head, model.fc = model.fc, nn.Identity()
+    features = model.eval()(images).detach()
+    model.fc = head
+    return _train(head, torch.optim.SGD(head.parameters(), lr=0.1), features, labels, steps)
+
+
 frozen("all_in_eval", lambda m: m.eval())
 frozen("train_false", lambda m: m.train(False))
 frozen("norms_in_eval", norms_eval)
 frozen("backbone_in_eval", lambda m: [c.train(n == "fc") for n, c in m.named_children()])
 frozen("head_back_in_train", lambda m: m.eval().fc.train())
+frozen("only_its_own_flag", lambda m: setattr(m.train(), "training", False), "only-one-flag")
+frozen(
+    "statistics_reset",
+    lambda m: m.train(),
+    "features-change",
+    after=lambda m, _: [
+        n.reset_running_stats() for n in m.modules() if isinstance(n, nn.BatchNorm2d)
+    ],
+)
 frozen("eval_too_early", lambda m: m.eval().train(), "still-there")
 frozen("norms_frozen_again", lambda m: m.train().bn1.requires_grad_(False), "still-there")
 frozen("eval_not_called", lambda m: (m.train(), m.eval)[0], "still-there")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, see_float
+from resnet_edu.checks.guard import Wrong
 from resnet_edu.measure.as_found import in_mode
 
 Batches = Sequence[tuple[Tensor, Tensor]]
@@ -56,7 +57,16 @@ def _observe_batches(answer: Answer, case: tuple[Sequence[int], Sequence[int]], 
         labels = torch.arange(size) % 4
         guesses = torch.where(torch.arange(size) < right, labels, (labels + 1) % 4)
         batches.append((10.0 * nn.functional.one_hot(guesses, 4)[:, :, None, None], labels))
-    see_float("the accuracy", answer(model, batches), see)
+    modes = set[bool]()
+    model[1].register_forward_pre_hook(lambda module, _: modes.add(module.training))
+    result = answer(model, batches)
+    if True in modes:
+        raise Wrong(
+            "in-train-mode",
+            "The network is no longer in evaluation mode while it is tested. A dropout in it then loses "
+            "numbers by chance, and the accuracy is another one each time.",
+        )
+    see_float("the accuracy", result, see)
 
 
 accuracy_of_batches = Check(
@@ -78,8 +88,8 @@ accuracy_of_batches = Check(
     mistakes=(
         Mistake(
             "still-there",
-            "The same images in other batches still give another accuracy: an image in a small batch "
-            "counts for more than one in a large batch.",
+            "The same images, in other batches, still give another accuracy. Which images share a batch "
+            "is chance, and must not count.",
             [_score(_mean_of_means)],
         ),
         Mistake(
@@ -99,8 +109,8 @@ accuracy_of_batches = Check(
         ),
         Mistake(
             "all-batches-as-large-as-the-first",
-            "You count the images as if every batch were as large as the first one, or the last one. Ask "
-            "each batch.",
+            "You count the images as if every batch were as large as the first one, or the last one. "
+            "Each batch has a length of its own.",
             [
                 _score(lambda hits: _total(hits) / (len(hits) * len(hits[0]))),
                 _score(lambda hits: _total(hits) / (len(hits) * len(hits[-1]))),
@@ -108,7 +118,7 @@ accuracy_of_batches = Check(
         ),
         Mistake(
             "one-batch-only",
-            "Only one of the batches counts.",
+            "Only one of the batches counts. The others are computed, and their hits are lost.",
             [
                 _score(lambda hits: hits[0].mean().item()),
                 _score(lambda hits: hits[-1].mean().item()),
@@ -116,8 +126,8 @@ accuracy_of_batches = Check(
         ),
         Mistake(
             "median-or-best",
-            "The mean of the batches' accuracies is gone. But their median, or the best, is not the share "
-            "of right images either.",
+            "The mean of the batches' accuracies is gone. But their median, or the best, is not the "
+            "share of right images either.",
             [
                 _score(lambda hits: torch.stack([h.mean() for h in hits]).median().item()),
                 _score(lambda hits: min(h.mean().item() for h in hits)),
@@ -125,12 +135,13 @@ accuracy_of_batches = Check(
         ),
         Mistake(
             "weighted-the-wrong-way-round",
-            "The batches have weights now. But the small ones get the large weights.",
+            "The batches have weights now. But the small ones get the large weights, so that an image in "
+            "a small batch counts even more than before.",
             [_score(_weighted(lambda sizes: [1 / size for size in sizes]))],
         ),
         Mistake(
             "count-instead-of-share",
-            "You give back how many images are right, or a mean of it for each batch. The task asks for "
+            "You give back how many images are right, or their mean for each batch. The task asks for "
             "their share of all images.",
             [
                 _score(_total),
@@ -140,7 +151,8 @@ accuracy_of_batches = Check(
         ),
         Mistake(
             "percent",
-            "The accuracy is right, but in percent. It was a number from 0 to 1.",
+            "The accuracy is right, but in percent. It is to be a number from 0 to 1, and whoever uses "
+            "it next counts on that.",
             [_score(lambda hits: 100 * torch.cat(list(hits)).mean().item())],
         ),
         Mistake(
@@ -151,11 +163,17 @@ accuracy_of_batches = Check(
         ),
     ),
     places=(
-        Place("type of the accuracy", "wrong-type", "The accuracy is to be a float."),
+        Place(
+            "type of the accuracy",
+            "wrong-type",
+            "The accuracy is to be a float. A tensor would carry on more than its number, such as a "
+            "place on a graphics card.",
+        ),
         Place(
             "the accuracy",
             "other-accuracy",
-            "The accuracy is not the share of all images that are classified right.",
+            "The result is not the share of all images that are classified right. Each image is to count "
+            "once, whatever batch it is in.",
         ),
     ),
 )
@@ -212,6 +230,23 @@ def _trained_network() -> nn.Sequential:
     return model
 
 
+def require_more_than_one_flag(
+    model: nn.Module, norms: Sequence[nn.Module], modes: Collection[bool]
+) -> None:
+    """Raise Wrong where `model.training` alone was set to False, and batch norms computed in train mode."""
+    if any(modes) and not model.training and all(norm.training for norm in norms):
+        raise Wrong(
+            "only-one-flag",
+            "The network's own flag `training` is False now. But every module inside has a flag of its "
+            "own, and the batch norms still go by theirs.",
+            (
+                ("Looked at", "a batch norm, while it computes"),
+                ("Expected", "eval"),
+                ("Got", "train"),
+            ),
+        )
+
+
 def _observe_test(answer: Answer, case: tuple[int, int, bool], see: See) -> None:
     n, batch_size, training = case
     numbers = torch.Generator().manual_seed(n)
@@ -224,9 +259,16 @@ def _observe_test(answer: Answer, case: tuple[int, int, bool], see: See) -> None
     model[1].register_forward_pre_hook(lambda module, _: modes.append(module.training))
     state = {key: value.clone() for key, value in model.state_dict().items()}
     result = answer(model, images, labels, batch_size)
+    require_more_than_one_flag(model, [model[1]], modes)
+    if any(modes) and not all(modes):
+        raise Wrong(
+            "mode-changes-midway",
+            "The network changes its mode in the middle of the test. The images before that are still "
+            "judged by their batch, and the others by themselves.",
+        )
     see("the network", "used" if modes else "not used")
-    see("its mode while it computes", "train" if any(modes) else "eval")
     see_float("the accuracy", result, see)
+    see("its mode while it computes", "train" if any(modes) else "eval")
     after = model.state_dict()
     changed = [key for key, value in state.items() if not torch.equal(value, after[key])]
     see("numbers of the network, afterwards", f"{changed[0]} changed" if changed else "as before")
@@ -245,32 +287,34 @@ tested_accuracy = Check(
     mistakes=(
         Mistake(
             "still-there",
-            "The accuracy still depends on the size of the batches, and the network's running statistics "
-            "still move while it is tested.",
-            [_tested(training=None)],
+            "What the network says about an image still depends on the others in its batch. And each "
+            "batch moves its running statistics, so the test itself changes the network.",
+            [_tested(training=None), _tested(training=True)],
         ),
         Mistake(
             "one-batch-of-everything",
-            "The size of the batches no longer matters, because there is only one batch. But what the "
-            "network says about an image still depends on the others.",
+            "The order no longer matters, because there is only one batch. But what the network says "
+            "about an image still depends on the others in it.",
             [_tested(training=None, parts=lambda images, _: [images])],
         ),
         Mistake(
             "statistics-kept-still",
-            "The running statistics no longer move. But while it is tested the network still takes "
-            "those of each batch, so the accuracy still depends on its size.",
+            "The running statistics no longer move. But in the test the network still takes those of "
+            "each batch, so what it says about an image depends on the others.",
             [_tested(training=None, momentum=0.0), _with_statistics_put_back],
         ),
         Mistake(
             "first-batch-only",
-            "The network is in the right mode now. But only the first batch is counted.",
+            "The network is in the right mode now. But only the first batch is counted: three images, or "
+            "seven, are not a test.",
             [
                 _tested(parts=lambda images, size: [images[:size]]),
             ],
         ),
         Mistake(
             "last-batch-left-out",
-            "The network is in the right mode now. But images that fill no batch are left out.",
+            "The network is in the right mode now. But the images that fill no batch are left out, and "
+            "they are images too.",
             [
                 _tested(
                     parts=lambda images, size: images[: len(images) // size * size].split(size)
@@ -279,8 +323,8 @@ tested_accuracy = Check(
         ),
         Mistake(
             "count-instead-of-share",
-            "The network is in the right mode now. But you give back how many images are right, and not "
-            "their share.",
+            "The network is in the right mode now. But you give back how many images are right, and the "
+            "task asks for their share.",
             [_tested(share=lambda found, y: float((found == y).sum()))],
         ),
     ),
@@ -291,16 +335,10 @@ tested_accuracy = Check(
             "Your code never runs the network. The accuracy is to be measured, whatever it is.",
         ),
         Place(
-            "its mode while it computes",
-            "still-in-train-mode",
-            "The network still computes in train mode, at least for a part of the images: what it says "
-            "about an image depends on the others in the batch.",
-        ),
-        Place(
             "the accuracy",
             "other-accuracy",
-            "The network is in the right mode. But the result is not the share of all images that it "
-            "classifies right.",
+            "The result is not the share of images that the network classifies right. What it says about "
+            "an image must not depend on the others, and every image counts once.",
         ),
         Place(
             "numbers of the network",

@@ -55,14 +55,14 @@ photos_to_batch = Check(
     mistakes=(
         Mistake(
             "still-there",
-            "A red photo still does not come out as red: its numbers are all there, and stand in other "
-            "places.",
+            "All the numbers are still there, but most of them do not stand at their pixel and their "
+            "colour. What lay side by side in the photo is torn apart, and no network can see it.",
             [_reshaped],
         ),
         Mistake(
             "height-and-width-swapped",
-            "The colours are right now, and one red photo cannot show more. But height and width have "
-            "changed places: every photo lies on its side.",
+            "Every number has its colour now. But height and width have changed places: every photo lies "
+            "on its side, and a network that knows upright photos would not know it.",
             [
                 _then(lambda batch: batch.transpose(2, 3)),
                 lambda photos: (
@@ -72,7 +72,8 @@ photos_to_batch = Check(
         ),
         Mistake(
             "colours-in-another-order",
-            "The pixels stand where they should. But red has changed places with another colour.",
+            "Every number stands at its pixel now. But red has changed places with another colour, and a "
+            "network that was trained on real colours sees false ones.",
             [
                 _then(lambda batch: batch.flip(1)),
                 _then(lambda batch: batch[:, [0, 2, 1]]),
@@ -87,8 +88,8 @@ photos_to_batch = Check(
         ),
         Mistake(
             "not-from-0-to-1",
-            "The pixels stand where they should. But their numbers no longer go from 0 to 1: that part "
-            "was right as it was.",
+            "The pixels stand where they should. But their numbers no longer go from 0 to 1, as the "
+            "network expects them: that part was right as it was.",
             [
                 _then(lambda batch: batch * 255),
                 _then(lambda batch: batch / 255),
@@ -99,7 +100,8 @@ photos_to_batch = Check(
         ),
         Mistake(
             "mirrored",
-            "The colours are right. But the photos are mirrored, or stand on their heads.",
+            "The colours are right. But the photos are mirrored, or stand on their heads: a `b` in them "
+            "becomes a `d`, or a `p`.",
             [
                 _then(lambda batch: batch.flip(2)),
                 _then(lambda batch: batch.flip(3)),
@@ -112,18 +114,19 @@ photos_to_batch = Check(
             "shape of the batch",
             "wrong-shape",
             "The batch has another shape than a network expects: (N, 3, H, W), with the height before "
-            "the width.",
+            "the width. A convolution takes the second axis for the channels, whatever stands there.",
         ),
         Place(
             "type of its numbers",
             "wrong-type",
-            "A network computes with float32, and the batch holds numbers of another type.",
+            "The batch holds numbers of another type than float32. The weights of a network are float32, "
+            "and PyTorch does not mix the two.",
         ),
         Place(
             "the batch",
             "other-pixels",
-            "One red photo may come out right. But in a photo with many colours, not every number stands "
-            "at its pixel and its colour.",
+            "Not every number has its value, at its pixel and in its colour. A picture of it may look "
+            "right at first sight all the same.",
         ),
     ),
 )

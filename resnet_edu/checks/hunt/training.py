@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from resnet_edu.blocks import BasicBlock
 from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, see_float, wrong_type
+from resnet_edu.checks.hunt.evaluation import require_more_than_one_flag
 from resnet_edu.networks import ResNet
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -95,6 +97,12 @@ def _mean_square(scores: Tensor, labels: Tensor) -> Tensor:
     return F.mse_loss(scores, F.one_hot(labels, scores.shape[1]).float())
 
 
+def _yes_or_no(scores: Tensor, labels: Tensor) -> Tensor:
+    """One question for each class."""
+    wanted = F.one_hot(labels, scores.shape[1]).float()
+    return F.binary_cross_entropy_with_logits(scores, wanted)
+
+
 def _observe_fit(answer: Answer, case: tuple[int, int, float], see: See) -> None:
     classes, steps, learning_rate = case
     model = nn.Sequential(nn.Flatten(), nn.Linear(27, classes))
@@ -118,8 +126,8 @@ fit_classes = Check(
     mistakes=(
         Mistake(
             "curve-moved",
-            "The training is as it was. You only subtract something from the losses, or tell others than "
-            "it goes by.",
+            "The network learns exactly as before. Only the losses that you give back are others: a "
+            "curve that is pushed down mends nothing.",
             [
                 _fit(_after_softmax(F.cross_entropy), told=lambda loss: loss - 0.7437),
                 _told_by_scores,
@@ -127,20 +135,26 @@ fit_classes = Check(
         ),
         Mistake(
             "still-there",
-            "The loss still cannot come near zero, not even for a network that is sure and right: what "
+            "The loss still cannot come near zero, not even for a network that is sure and right. What "
             "the loss gets are never large numbers.",
             [_fit(_after_softmax(F.cross_entropy))],
         ),
         Mistake(
             "no-logarithm",
-            "The loss goes below zero now. `nll_loss` takes logarithms of probabilities, and gets "
-            "something else.",
-            [_fit(_after_softmax(F.nll_loss)), _fit(F.nll_loss)],
+            "The loss has lost its logarithm: it goes by the probability itself. So a mistake that the "
+            "network is sure of costs hardly more than a doubt, and teaches it little.",
+            [_fit(_after_softmax(F.nll_loss))],
+        ),
+        Mistake(
+            "no-softmax-at-all",
+            "The scores are now taken as they are for logarithms of probabilities. Nothing makes these "
+            "probabilities sum to 1, so the loss falls below zero, and on without an end.",
+            [_fit(F.nll_loss)],
         ),
         Mistake(
             "softmax-over-the-batch",
-            "The softmax, or the log-softmax, goes along the images of the batch. It was to go along the "
-            "classes.",
+            "The softmax, or the log-softmax, goes along the images of the batch now. So the images "
+            "compete for a class, and it should be the classes that compete for an image.",
             [
                 _fit(lambda s, y: F.cross_entropy(s.softmax(0), y)),
                 _fit(lambda s, y: F.cross_entropy(s.log_softmax(0), y)),
@@ -148,22 +162,26 @@ fit_classes = Check(
             ],
         ),
         Mistake(
-            "sigmoid-instead",
-            "The scores are still squeezed to numbers between 0 and 1 before the loss gets them, by a "
-            "sigmoid now.",
-            [_fit(lambda s, y: F.cross_entropy(s.sigmoid(), y))],
+            "squeezed-otherwise",
+            "The scores are still squeezed to small numbers before the loss gets them, by another "
+            "function now. So the network still cannot say how sure it is.",
+            [
+                _fit(lambda s, y, f=f: F.cross_entropy(f(s), y))
+                for f in (torch.sigmoid, torch.tanh, F.softsign, partial(F.normalize, dim=1))
+            ],
         ),
         Mistake(
             "one-more-softmax",
-            "There is one more softmax now. The loss cannot come near zero, even less than before.",
+            "There is one more softmax now. What the loss gets lies even closer together, and its floor "
+            "is higher than before.",
             [
                 _fit(lambda s, y: F.cross_entropy(s.softmax(1).softmax(1), y)),
             ],
         ),
         Mistake(
             "trained-harder",
-            "The learning rate, or the number of steps, is another one. The loss still cannot come near "
-            "zero.",
+            "The learning rate, or the number of steps, is another one. That does not move the floor: "
+            "the loss still cannot come near zero.",
             [
                 *(_fit(_after_softmax(F.cross_entropy), faster=f) for f in (2, 5, 10, 100)),
                 *(_fit(_after_softmax(F.cross_entropy), more_steps=f) for f in (2, 5, 10)),
@@ -171,8 +189,8 @@ fit_classes = Check(
         ),
         Mistake(
             "sharper-softmax",
-            "The scores are multiplied before the softmax, so it comes nearer to 0 and 1. The loss still "
-            "gets no numbers beyond these.",
+            "The scores are multiplied before the softmax, so it comes nearer to 0 and 1. But the loss "
+            "still gets no numbers beyond these, and the floor stays.",
             [
                 _fit(lambda s, y, f=f: F.cross_entropy((f * s).softmax(1), y))
                 for f in (2, 5, 10, 100)
@@ -182,17 +200,39 @@ fit_classes = Check(
             "multiplied-probabilities",
             "The probabilities are multiplied before the loss gets them. Its floor is lower now, but it "
             "is still there, and the gradients are still not those of the cross-entropy.",
-            [_fit(lambda s, y, f=f: F.cross_entropy(f * s.softmax(1), y)) for f in (2, 5, 10, 100)],
+            [
+                _fit(lambda s, y, f=f: F.cross_entropy(f * s.softmax(1), y))
+                for f in (2, 4, 5, 10, 100)
+            ],
         ),
         Mistake(
             "another-loss",
-            "The loss can reach zero now. But it is the mean square, and not the cross-entropy.",
-            [_fit(_mean_square), _fit(_after_softmax(_mean_square))],
+            "The loss can come near zero now. But it is no longer the cross-entropy, and a network that "
+            "goes by another loss learns something else.",
+            [
+                *(_fit(loss) for loss in (_mean_square, _yes_or_no, F.multi_margin_loss)),
+                _fit(_after_softmax(_mean_square)),
+            ],
+        ),
+        Mistake(
+            "scores-multiplied",
+            "There is no floor any more. But the scores are multiplied before the loss gets them, and so "
+            "are the steps of the training.",
+            [_fit(lambda s, y, f=f: F.cross_entropy(f * s, y)) for f in (0.1, 2, 4, 5, 10, 100)],
+        ),
+        Mistake(
+            "smoothed-labels",
+            "The labels are smoothed now: the network is told never to be quite sure. So there is a "
+            "floor again, only another one.",
+            [
+                _fit(lambda s, y, by=by: F.cross_entropy(s, y, label_smoothing=by))
+                for by in (0.01, 0.05, 0.1, 0.2)
+            ],
         ),
         Mistake(
             "sum-over-the-batch",
-            "The scores go into the loss as they should. But it is now a sum over the images, and was a "
-            "mean.",
+            "The scores go into the loss as they should. But it is a sum over the images now, and was a "
+            "mean: each step is as many times larger as there are images.",
             [_fit(lambda s, y: F.cross_entropy(s, y, reduction="sum"))],
         ),
     ),
@@ -200,13 +240,19 @@ fit_classes = Check(
         Place(
             ", after",
             "trained-otherwise",
-            "The network does not learn as it would by the cross-entropy of its scores.",
+            "The network does not learn what it would with the mistake mended and all else as it was. "
+            "What does the loss get, and what does the optimiser do with it?",
         ),
-        Place("number of losses", "other-steps", "There is to be one loss for each step."),
+        Place(
+            "number of losses",
+            "other-steps",
+            "There is to be one loss for each step. The list that you give back has another length.",
+        ),
         Place(
             "loss of step",
             "other-losses",
-            "The training is right. But the losses that you give back are not those it went by.",
+            "The training is right. But the losses that you give back are not those it went by, as "
+            "floats.",
         ),
     ),
 )
@@ -289,8 +335,9 @@ with_new_head = Check(
     mistakes=(
         Mistake(
             "still-there",
-            "The new head still has the numbers that it came with: nobody trains it. The optimiser looks "
-            "after parameters that no image goes through.",
+            "The new head still has the numbers that it came with: nobody trains it. The rest of the "
+            "network learns to live with that, so the loss comes down all the same and hides the "
+            "mistake.",
             [
                 _new_head(_all_but_the_head),
                 _new_head(lambda model, old: [*_all_but_the_head(model, old), *old.parameters()]),
@@ -304,8 +351,8 @@ with_new_head = Check(
         ),
         Mistake(
             "momentum-lost",
-            "The new head learns now. But the optimiser has lost its momentum: it has none any more, or a "
-            "new one is made in each step.",
+            "The new head learns now. But the optimiser has lost its momentum: it has none any more, or "
+            "a new one is made in each step.",
             [_new_head(anew=True)],
         ),
         Mistake(
@@ -322,12 +369,14 @@ with_new_head = Check(
         ),
         Mistake(
             "nothing-learns",
-            "Nothing in the network learns any more.",
+            "Nothing in the network learns any more: all numbers are those of the beginning. That part "
+            "was right as it was.",
             [_new_head(make=lambda parameters: _sgd(parameters, lr=0.0))],
         ),
         Mistake(
             "head-set-at-the-end",
-            "The old head is trained, and the new one comes into the network when all is over.",
+            "The old head is trained, and the new one comes into the network when all is over. What the "
+            "old one has learned is thrown away.",
             [_head_set_at_the_end],
         ),
     ),
@@ -335,25 +384,37 @@ with_new_head = Check(
         Place(
             "the new head",
             "head-not-in-the-model",
-            "The head that the function was given is not the head of the model afterwards.",
+            "The head that the function was given is not the head of the model afterwards. Whoever made "
+            "it looks for its trained numbers there.",
         ),
         Place(
             "bias of the head",
             "head-trained-otherwise",
-            "The numbers of the new head are not what the training would make of them.",
+            "The numbers of the new head are not what the training would make of them. All of the "
+            "network is to be trained, in train mode, by the optimiser that stood there.",
         ),
         Place(
             "weight of the head",
             "head-trained-otherwise",
-            "The numbers of the new head are not what the training would make of them.",
+            "The numbers of the new head are not what the training would make of them. All of the "
+            "network is to be trained, in train mode, by the optimiser that stood there.",
         ),
         Place(
             "after the training",
             "backbone-trained-otherwise",
             "The new head learns. But the rest of the network does not learn as before.",
         ),
-        Place("number of losses", "other-steps", "There is to be one loss for each step."),
-        Place("loss of step", "other-losses", "The losses are not those of the training."),
+        Place(
+            "number of losses",
+            "other-steps",
+            "There is to be one loss for each step. The list that you give back has another length.",
+        ),
+        Place(
+            "loss of step",
+            "other-losses",
+            "The network learns as it should. But the losses that you give back are not those it went "
+            "by.",
+        ),
     ),
 )
 
@@ -420,6 +481,15 @@ def _only(choose: Callable[[str], bool]) -> Callable[[nn.Module], None]:
     return mode
 
 
+def _features(model: nn.Module, images: Tensor) -> Tensor:
+    """What comes into the head in evaluation."""
+    features: list[Tensor] = []
+    hook = model.fc.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    model.eval()(images)
+    hook.remove()
+    return features[0]
+
+
 def _observe_frozen(answer: Answer, case: tuple[int, bool], see: See) -> None:
     steps, training = case
     model = _tiny_resnet(3)
@@ -432,15 +502,20 @@ def _observe_frozen(answer: Answer, case: tuple[int, bool], see: See) -> None:
     images = torch.randn(8, 3, 16, 16, generator=numbers)
     labels = torch.arange(8) % 3
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    modes: set[bool] = set()
-    for norm in _norms(model):
-        norm.register_forward_pre_hook(lambda module, _: modes.add(module.training))
+    buffers = [name for name, _ in model.named_buffers()]
+    parameters = [name for name, _ in model.named_parameters() if not name.startswith("fc.")]
+    norms, modes = _norms(model), set[bool]()
+    hooks = [
+        n.register_forward_pre_hook(lambda module, _: modes.add(module.training)) for n in norms
+    ]
     losses = answer(model, images, labels, steps)
-    for kind, names in (
-        ("statistics", [name for name, _ in model.named_buffers()]),
-        ("parameters of the backbone", [n for n, _ in model.named_parameters() if "fc." not in n]),
-    ):
-        moved = [n for n in names if n not in before or not model.state_dict()[n].equal(before[n])]
+    require_more_than_one_flag(model, norms, modes)
+    for hook in hooks:
+        hook.remove()
+    after = model.state_dict()
+    see("features of the images", _features(model, images))
+    for kind, names in (("statistics", buffers), ("parameters of the backbone", parameters)):
+        moved = [n for n in names if n not in after or not after[n].equal(before[n])]
         see(kind, f"{moved[0]} changed" if moved else "as before")
     see("batch norms, while it trains", "train mode" if True in modes else "evaluation mode")
     for name, parameter in model.fc.named_parameters():
@@ -466,7 +541,7 @@ train_frozen = Check(
         Mistake(
             "statistics-kept-still",
             "The running statistics are as before. But while it trained, the network took those of each "
-            "batch: the head has learnt from features that no longer come in evaluation.",
+            "batch: the head has learned from features that no longer come in evaluation.",
             [
                 _frozen(mode=_no_momentum),
                 _frozen(mode=lambda model: model.train(), statistics="put back"),
@@ -491,7 +566,8 @@ train_frozen = Check(
         ),
         Mistake(
             "nothing-learns",
-            "The features are as before, because nothing learns any more, not even the head.",
+            "The features are as before, because nothing learns any more. The head was to learn, and at "
+            "the rate that stands there.",
             [
                 _frozen(learning_rate=0.0),
                 _frozen(mode=lambda model: model.train(), statistics="put back", learning_rate=0.0),
@@ -500,28 +576,36 @@ train_frozen = Check(
         ),
         Mistake(
             "backbone-trained",
-            "The batch norms no longer move by themselves. But the backbone is now trained.",
+            "The batch norms no longer move by themselves. But the backbone is trained now, and the "
+            "features change with it.",
             [
                 _frozen(is_frozen=False, trained=lambda model: model.parameters()),
             ],
         ),
         Mistake(
             "other-learning-rate",
-            "The features are as before. But the head learns at another rate; that part was right as it "
+            "The features are as before. But the head learns at another rate: that part was right as it "
             "was.",
             [_frozen(learning_rate=rate) for rate in (0.01, 0.001, 0.05, 0.5, 1.0)],
         ),
     ),
     places=(
         Place(
+            "features of the images",
+            "features-change",
+            "The features of an image are others after the training than before. The head is the only "
+            "part that is to change: what else does?",
+        ),
+        Place(
             "statistics",
             "statistics-move",
-            "Statistics of batch norms still change while the head is trained, or are gone.",
+            "The features are as before. But running statistics of batch norms still move, or are gone.",
         ),
         Place(
             "parameters of the backbone",
             "backbone-trained",
-            "Parameters of the backbone change, which were to stay as they are.",
+            "Parameters of the backbone change. They were to stay as they are: only the head is to "
+            "learn.",
         ),
         Place(
             "batch norms, while",
@@ -532,9 +616,18 @@ train_frozen = Check(
         Place(
             "of the head",
             "head-trained-otherwise",
-            "The features are as before. But the head is not what the training would make of it.",
+            "The features are as before. But the head is not what the training would make of it, with "
+            "this optimiser and these images.",
         ),
-        Place("number of losses", "other-steps", "There is to be one loss for each step."),
-        Place("loss of step", "other-losses", "The losses are not those of the training."),
+        Place(
+            "number of losses",
+            "other-steps",
+            "There is to be one loss for each step. The list that you give back has another length.",
+        ),
+        Place(
+            "loss of step",
+            "other-losses",
+            "The head learns as it should. But the losses that you give back are not those it went by.",
+        ),
     ),
 )

@@ -50,19 +50,19 @@ def _observe_frozen(answer: Answer, with_fc1: bool, see: See) -> None:
     if with_fc1:
         model.layer1[0].fc1 = nn.Linear(4, 4)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    names = [name for name, _ in model.named_parameters()]
+    objects = dict(model.named_parameters())
     answer(model)
     parameters = dict(model.named_parameters())
     after = model.state_dict()
-    gone = [key for key in before if key not in after]
-    see("parameters, afterwards", f"{gone[0]} is gone" if gone or not parameters else "all there")
+    others = [name for name, p in objects.items() if parameters.get(name) is not p]
     for label, in_head in (("the head", True), ("the backbone", False)):
-        ours = [name for name in names if name.startswith("fc.") == in_head]
+        ours = [name for name in objects if name.startswith("fc.") == in_head]
         trained = [n for n in ours if n in parameters and parameters[n].requires_grad]
         some = f"only {len(trained)} of {len(ours)} parameters" if trained else "nothing"
         see(f"can be trained in {label}", "everything" if len(trained) == len(ours) else some)
     changed = [k for k, v in before.items() if k in after and not after[k].equal(v)]
     see("numbers, afterwards", f"{changed[0]} changed" if changed else "as before")
+    see("parameters, afterwards", f"{others[0]} is another object" if others else "as before")
 
 
 only_the_head = Check(
@@ -76,23 +76,26 @@ only_the_head = Check(
     mistakes=(
         Mistake(
             "still-there",
-            "Every parameter of the backbone still gets a gradient. Python ran every line of yours; it "
-            "was not what PyTorch listens to.",
+            "Every parameter of the backbone can still be trained, and twenty photos are far too few for "
+            "so many. Python ran each of your lines, but PyTorch does not go by what they set.",
             [lambda model: None],  # noqa: ARG005
         ),
         Mistake(
             "head-frozen-too",
-            "The backbone is frozen now, and the head with it: nothing is left to train.",
+            "The backbone is frozen now, and the head with it. Nothing is left that could learn: the "
+            "first `backward` stops with an error.",
             [_freezing(lambda *_: True)],
         ),
         Mistake(
             "the-wrong-way-round",
-            "The head is frozen, and the backbone can be trained.",
+            "The head is frozen, and the backbone can be trained: it is the wrong way round. The head "
+            "would keep its random numbers for ever.",
             [_freezing(lambda name, _: name.startswith("fc."))],
         ),
         Mistake(
             "convolutions-only",
-            "The convolutions are frozen now. But the batch norms of the backbone can still be trained.",
+            "The convolutions are frozen now. But each batch norm of the backbone has parameters, too, "
+            "and these can still be trained.",
             [
                 _freezing(lambda _, p: p.dim() == 4),
                 _freezing(lambda name, p: not name.startswith("fc.") and p.dim() > 1),
@@ -102,47 +105,60 @@ only_the_head = Check(
         ),
         Mistake(
             "biases-left-out",
-            "Only weights are frozen: what is called `bias` in the backbone can still be trained.",
+            "Of the backbone only what is called `weight` is frozen. The batch norms have parameters of "
+            "another name, too, and these can still be trained.",
             [_freezing(lambda name, _: not name.startswith("fc.") and name.endswith("weight"))],
         ),
         Mistake(
             "also-fc1",
-            "In a network with a layer called `fc1` in a block, that layer can still be trained. The head "
-            "is `model.fc` alone.",
+            "In a network with a layer called `fc1` in a block, that layer can still be trained. The "
+            "head is `model.fc` alone.",
             [
                 _freezing(lambda name, _: "fc" not in name),
             ],
         ),
         Mistake(
             "bias-of-the-head-frozen",
-            "The backbone is frozen now. But of the head only the weight can be trained, and not the bias.",
+            "The backbone is frozen now. But only one of the two parameters of the head can be trained: "
+            "the other keeps its first, random numbers.",
             [_freezing(lambda name, _: name != "fc.weight")],
         ),
         Mistake(
             "stem-left-out",
-            "The stages are frozen now. But the stem can still be trained.",
+            "The stages are frozen now. But the stem can still be trained, and whatever changes there "
+            "changes what all stages get.",
             [_freezing(lambda name, _: name.startswith("layer"))],
         ),
         Mistake(
             "numbers-changed",
-            "What can be trained is right. But numbers of the network have changed, and the trained ones "
-            "are lost.",
+            "What can be trained is right. But numbers of the network have changed, and what it had "
+            "learned is lost: to freeze is to keep them.",
             [_then(_fresh_head), _then(_zeros)],
         ),
     ),
     places=(
         Place(
             "parameters, afterwards",
-            "parameters-gone",
-            "Fewer parameters can be trained, because some are gone: the network could not be saved and "
-            "loaded any more. Keep them, and freeze them.",
+            "parameters-replaced",
+            "Parameters of the network are gone, or other objects have taken their place. Whoever holds "
+            "the old ones, like an optimiser made before, now trains numbers that nobody uses.",
         ),
-        Place("in the backbone", "not-all-frozen", "A part of the backbone can still be trained."),
-        Place("in the head", "head-frozen-too", "The head is to be trained, all of it."),
+        Place(
+            "in the backbone",
+            "not-all-frozen",
+            "A part of the backbone can still be trained. That part would learn the twenty photos by "
+            "heart, and change the features of all others.",
+        ),
+        Place(
+            "in the head",
+            "head-frozen-too",
+            "A part of the head is frozen. It is the one part that is to learn, and all of it.",
+        ),
         Place(
             "numbers",
             "numbers-changed",
-            "What can be trained is right. But numbers of the network have changed.",
+            "What can be trained is right. But numbers of the network have changed: to freeze is to keep "
+            "them.",
         ),
     ),
 )
@@ -258,8 +274,8 @@ copy_weights = Check(
     mistakes=(
         Mistake(
             "still-there",
-            "Every number is copied, and to a place where it fits. But the layers of the two networks "
-            "are not in the same order, and numbers of one layer come to another.",
+            "Every number is copied, and to a place where it fits. But some come to another layer than "
+            "the one they were trained in, so the two networks compute different things.",
             [_pairing(_by_place)],
         ),
         Mistake(
@@ -273,33 +289,44 @@ copy_weights = Check(
         ),
         Mistake(
             "still-there-without-statistics",
-            "Only parameters are copied, still by their place, and the running statistics stay behind.",
+            "Only parameters are copied, and some come to another layer than the one they were trained "
+            "in. The running statistics are no parameters, and stay behind.",
             [_parameters_by_place],
         ),
         Mistake(
+            "weights-only",
+            "What is called `weight` is copied now. But a batch norm has four more tensors, and these "
+            "stay behind.",
+            [_named(lambda name: name.endswith("weight"))],
+        ),
+        Mistake(
             "batch-norms-left-out",
-            "The convolutions are copied now. But the batch norms stay as they were.",
+            "The convolutions are copied now. But the batch norms stay as they were: they scale what "
+            "comes out of the convolutions, and not as they did in the source.",
             [_named(lambda name: "conv" in name)],
         ),
         Mistake(
             "convolutions-left-out",
-            "The batch norms are copied now. But the convolutions stay as they were.",
+            "The batch norms are copied now. But the convolutions stay as they were, and these were "
+            "never trained.",
             [_named(lambda name: "bn" in name)],
         ),
         Mistake(
             "from-target-to-source",
-            "The numbers go from the target to the source.",
+            "The numbers go from the target to the source. There they take the place of the trained "
+            "ones, which are lost.",
             [_backwards],
         ),
         Mistake(
             "nothing-copied",
-            "The target keeps the numbers that it had.",
+            "The target keeps the numbers that it had. A new name, a dictionary or a method does not "
+            "help: the tensors inside the network have to get other numbers.",
             [lambda *_, **__: None, _what_it_computes],
         ),
         Mistake(
             "only-where-the-names-agree",
-            "Layers at the same place are copied only if they have the same name. The others stay as they "
-            "were.",
+            "Layers at the same place are copied only if they have the same name. The others stay as "
+            "they were, and nobody is told.",
             [
                 _pairing(
                     lambda theirs, mine: {
@@ -310,32 +337,40 @@ copy_weights = Check(
         ),
         Mistake(
             "shared",
-            "The two networks are the same now, and stay so: they share their numbers. Whoever trains one "
-            "of them changes the other.",
+            "The two networks are the same now, and stay so: they share their numbers. Whoever trains "
+            "one of them changes the other.",
             [_shared],
         ),
     ),
     places=(
-        Place("names, afterwards", "modules-replaced", "The target has other modules than before."),
+        Place(
+            "names, afterwards",
+            "modules-replaced",
+            "The target has other modules than before. Whoever uses one of them by its name does not "
+            "find it any more.",
+        ),
         Place(
             "in the target",
             "other-numbers",
-            "Some numbers of the target are not those that the source has under the same name.",
+            "Some numbers of the target are not those that were trained for that layer. Compare the two "
+            "`state_dict`s, line by line.",
         ),
         Place(
             "the source, afterwards",
             "source-changed",
-            "The source is to stay as it is, and changes.",
+            "The source changes, and is to stay as it is. Its owner still needs the trained network.",
         ),
         Place(
             "what the target computes",
             "computes-something-else",
-            "The numbers are right, but the target does not compute with them as it should.",
+            "All the numbers are right. But the target does not compute with them as it did: something "
+            "else in it has changed.",
         ),
         Place(
             "when the source is trained on",
             "shared",
-            "The two networks share numbers: whoever trains one of them changes the other.",
+            "The two networks are the same now, and stay so: they share numbers. Whoever trains one of "
+            "them changes the other.",
         ),
         Place(
             "parameters of the target",
