@@ -15,7 +15,10 @@ from resnet_edu.checks.guard import Wrong
 BlockCase = tuple[tuple[int, ...], tuple[int, ...]]
 """The arguments of the block and the shape of its input."""
 
-NO_SHORTCUT = "Your block does not add its input: it is a plain block. Where is the `+`?"
+NO_SHORTCUT = (
+    "Your block does not add its input: it is a plain block. Nothing carries x around the convolutions, "
+    "nor the gradient on its way back, and a deep network of such blocks hardly learns."
+)
 
 
 def block_cases(block: type[nn.Module], *cases: BlockCase) -> dict[str, BlockCase]:
@@ -88,15 +91,15 @@ def require_projection(
     if with_both and projects(answer, 4 * expansion, 4, 2):
         raise Wrong(
             "projection-only-with-stride",
-            "There is a projection only where the stride is not 1. It is needed too where the channels "
-            "alone change.",
+            "There is a projection only where the stride is not 1. Where the channels alone change, x "
+            "does not fit the branch either, and the addition stops with an error.",
             rows,
         )
     if with_both and projects(answer, 4, 8, 1):
         raise Wrong(
             "projection-only-with-channels",
-            "There is a projection only where the channels change. It is needed too where the stride "
-            "alone makes the image smaller.",
+            "There is a projection only where the channels change. Where the stride alone makes the "
+            "image smaller, x does not fit the branch either, and the addition stops with an error.",
             rows,
         )
     if with_both:
@@ -110,8 +113,8 @@ def require_projection(
         raise Wrong("no-shortcut", NO_SHORTCUT, rows)
     raise Wrong(
         "no-projection",
-        "Where the block changes the shape, x cannot be added as it is. A 1x1 convolution with the "
-        "block's stride, and a batch norm, make it fit; their name is `downsample`.",
+        "Where the block changes the shape, x cannot be added as it is: its channels, or its height and "
+        "width, are not those of the branch. Something called `downsample` has to give x the new shape.",
         rows,
     )
 

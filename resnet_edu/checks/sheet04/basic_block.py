@@ -106,19 +106,21 @@ basic_block = Check(
         ),
         Mistake(
             "no-last-relu",
-            "Negative numbers come out: there is no ReLU after the addition.",
+            "Negative numbers come out: there is no ReLU after the addition. Nothing is bent then "
+            "between the last convolution of this block and the first of the next, and the two can do "
+            "no more than one.",
             [_version(lambda b, x: _branch(b, x) + b.downsample(x))],
         ),
         Mistake(
             "relu-before-addition",
-            "The ReLU comes before the addition. Then the branch can only add, never take away. In this "
-            "block the sum goes through the ReLU.",
+            "The ReLU comes before the addition. Then the branch can only add, never take away, and the "
+            "numbers grow from block to block. In this block the sum goes through the ReLU.",
             [_version(lambda b, x: F.relu(_branch(b, x)) + b.downsample(x))],
         ),
         Mistake(
             "relu-before-and-after",
-            "There is a ReLU on the branch's end as well as after the addition. Then the branch can only "
-            "add, never take away.",
+            "There is a ReLU on the branch's end as well as after the addition. Then the branch can "
+            "only add, never take away, and the numbers grow from block to block.",
             [_version(lambda b, x: F.relu(F.relu(_branch(b, x)) + b.downsample(x)))],
         ),
         Mistake(
@@ -139,23 +141,27 @@ basic_block = Check(
         ),
         Mistake(
             "relu-on-shortcut",
-            "There is a ReLU on the shortcut. What x holds below zero is lost there.",
+            "There is a ReLU on the shortcut. What is below zero is lost there, and gets no gradient on "
+            "its way back: the way around the branch is no longer free.",
             [_version(_relu_of_x), _version(downsample=_projection_with_relu)],
         ),
         Mistake(
             "shortcut-from-the-middle",
-            "You add what is left of x after the first convolution. The shortcut carries the block's "
-            "input.",
+            "You add what the first convolution has made of x. So there is no way around that "
+            "convolution: the gradient has to pass it in every block, as in a plain network.",
             [_version(_from_the_middle)],
         ),
         Mistake(
             "added-twice",
-            "The shortcut is added twice.",
+            "The shortcut is added twice, so x doubles in every block. After ten such blocks in a row "
+            "it is a thousand times as large, and so is the gradient on its way back.",
             [_version(lambda b, x: F.relu(_branch(b, x) + 2 * b.downsample(x)))],
         ),
         Mistake(
             "subtracted",
-            "The shortcut is subtracted.",
+            "The shortcut is subtracted. What comes from the block before is never negative, so without "
+            "the branch all of it falls below zero and the ReLU throws it away: the block can no longer "
+            "just hand on x.",
             [_version(lambda b, x: F.relu(_branch(b, x) - b.downsample(x)))],
         ),
         Mistake(
@@ -166,14 +172,15 @@ basic_block = Check(
         ),
         Mistake(
             "projection-3x3",
-            "The projection has 3x3 kernels. 1x1 is enough to change the shape, and published weights "
-            "have it.",
+            "The projection has 3x3 kernels. 1x1 is enough to change the shape, at a ninth of the cost, "
+            "and the weights of published networks would not fit yours.",
             [_version(downsample=_projection_3x3)],
         ),
         Mistake(
             "stride-on-second-convolution",
-            "The stride is on the second convolution. The sizes come out the same, the numbers do not: "
-            "the block takes its big step first.",
+            "The stride is on the second convolution. The sizes come out the same, but the first one "
+            "then works on four times the pixels at stride 2, and weights from elsewhere give other "
+            "numbers.",
             [
                 _version(
                     conv1=lambda i, o, s=1: conv3x3(i, o), conv2=lambda i, o, s=1: conv3x3(o, o, s)
@@ -183,17 +190,20 @@ basic_block = Check(
         Mistake(
             "bias",
             "A convolution has a bias. The batch norm after it takes the mean away, and any bias with "
-            "it.",
+            "it: those parameters would do nothing.",
             [*_options(bias=True), _version(downsample=_projection_with_bias)],
         ),
         Mistake(
             "no-padding",
-            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side.",
+            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side. What the "
+            "shortcut carries is then larger than what the branch gives, and the two cannot be added.",
             _options(padding=0),
         ),
         Mistake(
             "one-batch-norm-twice",
-            "`forward` uses one batch norm twice. Each convolution needs a batch norm of its own.",
+            "`forward` uses one batch norm twice. The two convolutions have different means and "
+            "variances: its running ones become a mix that fits neither, and in eval mode both are "
+            "normalised wrongly.",
             [
                 _version(
                     lambda b, x: F.relu(b.bn1(b.conv2(F.relu(b.bn1(b.conv1(x))))) + b.downsample(x))
@@ -202,7 +212,9 @@ basic_block = Check(
         ),
         Mistake(
             "batch-norm-unused",
-            "A batch norm is made but not used in `forward`.",
+            "A batch norm is made but not used in `forward`. Nothing sets the scale of what its "
+            "convolution gives. Without any in the branch, the sum grows from block to block until "
+            "nothing can be learned.",
             [
                 _version(lambda b, x: F.relu(b.conv2(F.relu(b.bn1(b.conv1(x)))) + b.downsample(x))),
                 _version(lambda b, x: F.relu(b.bn2(b.conv2(F.relu(b.conv1(x)))) + b.downsample(x))),

@@ -100,43 +100,53 @@ identity_shortcut = Check(
     mistakes=(
         Mistake(
             "zeros-after",
-            "All zero channels come after those of x. The task asks for half of them before.",
+            "All zero channels come after those of x. Such a network may learn as well, but weights "
+            "trained with the usual shortcut would be loaded without an error, meet other channels, and "
+            "answer wrongly.",
             [_version(wider=_after)],
         ),
         Mistake(
             "zeros-before",
-            "All zero channels come before those of x. The task asks for half of them after.",
+            "All zero channels come before those of x. Such a network may learn as well, but weights "
+            "trained with the usual shortcut would be loaded without an error, meet other channels, and "
+            "answer wrongly.",
             [_version(wider=_before)],
         ),
         Mistake(
             "channels-repeated",
-            "The new channels repeat those of x. They are to be zero: a shortcut carries x and nothing "
-            "else.",
+            "The new channels repeat those of x, so it is added to the branch more than once. A "
+            "shortcut without parameters brings x along and nothing else: what is new is left to the "
+            "branch.",
             [_version(wider=_repeated), _version(wider=_each_repeated)],
         ),
         Mistake(
             "zeros-between",
-            "The zero channels stand between those of x. Keep the channels of x together.",
+            "The zero channels stand between those of x. Weights trained with the usual shortcut would "
+            "be loaded without an error, meet other channels, and answer wrongly.",
             [_version(wider=_between)],
         ),
         Mistake(
             "ones-instead-of-zeros",
-            "The new channels are filled with ones. Zeros add nothing.",
+            "The new channels are filled with ones. They are added to every pixel of the branch, "
+            "whatever the image shows, and the branch must first learn to take them away again.",
             [_version(wider=_ones)],
         ),
         Mistake(
             "channels-always-doubled",
-            "You always double the channels. `out_channels` says how many there are to be.",
+            "You always double the channels. A block that keeps them, or makes three times as many, "
+            "gets a shortcut that does not fit its branch, and the addition stops with an error.",
             [_version(wider=lambda x, _: _half(x))],
         ),
         Mistake(
             "no-stride",
-            "The image stays as large as it was: the stride is not used.",
+            "The image stays as large as it was: the stride is not used. The branch makes it smaller, "
+            "so the two do not fit, and the addition stops with an error.",
             [_version(smaller=lambda x, _: x)],
         ),
         Mistake(
             "average-pooling",
-            "You take a mean of pixels. Option A takes every second pixel as it is.",
+            "You take a mean of pixels. That blurs what the shortcut carries; and a network trained "
+            "with option A, which takes pixels as they are, would give other answers with yours.",
             [
                 _version(smaller=lambda x, s: F.avg_pool2d(x, s, ceil_mode=True)),
                 _version(smaller=lambda x, s: F.avg_pool2d(x, s)),
@@ -145,7 +155,9 @@ identity_shortcut = Check(
         ),
         Mistake(
             "max-pooling",
-            "You take the largest of some pixels. Option A takes every second pixel as it is.",
+            "You take the largest of some pixels. Beside a large number the small ones never get "
+            "through, and get no gradient. In option A it is the place that decides, whatever the image "
+            "shows.",
             [
                 _version(smaller=lambda x, s: F.max_pool2d(x, s, ceil_mode=True)),
                 _version(smaller=lambda x, s: F.max_pool2d(x, s)),
@@ -154,12 +166,15 @@ identity_shortcut = Check(
         ),
         Mistake(
             "starts-at-the-second-pixel",
-            "You begin at the second pixel. A convolution with a stride begins at the first.",
+            "You begin at the second pixel. The first kernel of the branch stands on the first one: "
+            "branch and shortcut would be added one pixel apart, and at odd sizes they would not even "
+            "fit.",
             [_version(smaller=lambda x, s: x[:, :, s - 1 :: s, s - 1 :: s])],
         ),
         Mistake(
             "one-direction-only",
-            "The stride is used in one direction only.",
+            "The stride is used in one direction only. The branch makes the image smaller in both, so "
+            "the two do not fit, and the addition stops with an error.",
             [
                 _version(smaller=lambda x, s: x[:, :, ::s]),
                 _version(smaller=lambda x, s: x[:, :, :, ::s]),
@@ -167,7 +182,8 @@ identity_shortcut = Check(
         ),
         Mistake(
             "corner-cut-out",
-            "You cut a corner out of the image. A stride takes pixels from all over it.",
+            "You cut a corner out of the image. The shape is right, so no error comes; but each pixel "
+            "is added where the branch has looked at another place, and the rest of the image is lost.",
             [_version(smaller=lambda x, s: x[:, :, : -(-x.shape[2] // s), : -(-x.shape[3] // s)])],
         ),
         Mistake(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu.blocks import conv3x3
-from resnet_edu.checks.block import block_cases, observe_block, variant
+from resnet_edu.checks.block import NO_SHORTCUT, block_cases, observe_block, variant
 from resnet_edu.checks.check import Answer, Check, Mistake
 
 
@@ -74,8 +74,9 @@ pre_activation_block = Check(
         ),
         Mistake(
             "post-activation",
-            "This is the block of 2015: batch norm and ReLU come after the convolutions. Here they come "
-            "before.",
+            "This is the order of 2015: batch norm and ReLU come after the convolutions. In the order "
+            "of 2016 each convolution gets normalised numbers while the sum goes on untouched, and 56 "
+            "layers learned sooner in the lesson.",
             [
                 _version(lambda b, x: F.relu(x + _after(b, x))),
                 _version(lambda b, x: x + _after(b, x)),
@@ -84,23 +85,26 @@ pre_activation_block = Check(
         ),
         Mistake(
             "no-shortcut",
-            "Your block does not add its input. Where is the `+`?",
+            NO_SHORTCUT,
             [_version(_branch)],
         ),
         Mistake(
             "shortcut-from-the-activation",
-            "You add what comes out of the first batch norm and ReLU. The shortcut carries the block's "
-            "input, untouched.",
+            "You add what comes out of the first batch norm and ReLU. What x holds below zero is lost "
+            "in every block, and the gradient has to pass both on its way back: the way around is not "
+            "free.",
             [_version(_from_the_activation)],
         ),
         Mistake(
             "no-first-relu",
-            "The ReLU before the first convolution is missing.",
+            "The ReLU before the first convolution is missing. Nothing is bent then between it and the "
+            "last convolution of the block before, and the two can do no more than one.",
             [_version(lambda b, x: x + b.conv2(F.relu(b.bn2(b.conv1(b.bn1(x))))))],
         ),
         Mistake(
             "no-second-relu",
-            "The ReLU before the second convolution is missing.",
+            "The ReLU before the second convolution is missing. Nothing is bent then between the two "
+            "convolutions, and together they can do no more than one with a larger kernel.",
             [_version(lambda b, x: x + b.conv2(b.bn2(b.conv1(F.relu(b.bn1(x))))))],
         ),
         Mistake(
@@ -110,7 +114,8 @@ pre_activation_block = Check(
         ),
         Mistake(
             "relu-before-batch-norm",
-            "A ReLU comes before its batch norm. The order is batch norm, ReLU, convolution.",
+            "A ReLU comes before its batch norm. Batch norm centres the numbers, so that a ReLU behind "
+            "it cuts off about half of them; in front of it, the ReLU may cut off all of them, or none.",
             [
                 _version(lambda b, x: x + b.conv2(b.bn2(F.relu(b.conv1(b.bn1(F.relu(x))))))),
                 _version(lambda b, x: x + b.conv2(F.relu(b.bn2(b.conv1(b.bn1(F.relu(x))))))),
@@ -119,33 +124,40 @@ pre_activation_block = Check(
         ),
         Mistake(
             "relu-before-addition",
-            "There is a ReLU at the end of the branch. Then the branch can only add, never take away.",
+            "There is a ReLU at the end of the branch. Then the branch can only add, never take away, "
+            "and the numbers grow from block to block.",
             [_version(lambda b, x: x + F.relu(_branch(b, x)))],
         ),
         Mistake(
             "one-batch-norm-twice",
-            "`forward` uses one batch norm twice. What reaches the two is different, so each needs its "
-            "own.",
+            "`forward` uses one batch norm twice. What reaches the two places has another mean and "
+            "variance: its running ones become a mix that fits neither, and in eval mode both are "
+            "normalised wrongly.",
             [_version(_one_batch_norm)],
         ),
         Mistake(
             "batch-norms-swapped",
-            "The two batch norms have changed places in `forward`.",
+            "The two batch norms have changed places in `forward`. Weights are loaded by name: those of "
+            "a trained network would stand in front of the wrong convolution, and its answers would be "
+            "wrong without an error.",
             [_version(lambda b, x: x + b.conv2(F.relu(b.bn1(b.conv1(F.relu(b.bn2(x)))))))],
         ),
         Mistake(
             "one-convolution-twice",
-            "`forward` uses the first convolution twice.",
+            "`forward` uses the first convolution twice. The second one gets no gradient and can never "
+            "learn: the block has half of the weights that it seems to have.",
             [_version(lambda b, x: x + b.conv1(F.relu(b.bn2(b.conv1(F.relu(b.bn1(x)))))))],
         ),
         Mistake(
             "bias",
-            "A convolution has a bias. The task asks for none.",
+            "A convolution has a bias. Whichever batch norm comes next takes the mean away, and any "
+            "bias with it: those parameters would do nothing.",
             _convolutions(bias=True),
         ),
         Mistake(
             "no-padding",
-            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side.",
+            "The image shrinks: a 3x3 kernel without padding takes a pixel from each side. What the "
+            "shortcut carries is then larger than what the branch gives, and the two cannot be added.",
             _convolutions(padding=0),
         ),
     ),

@@ -133,17 +133,20 @@ without_block = Check(
         ),
         Mistake(
             "block-still-there",
-            "The block is still at work: the network computes what it did before.",
+            "The block is still at work: the network computes what it did before. Whoever measures with "
+            "it what the block is worth finds that no block is ever missed.",
             [_version(lambda *_: None), _version(lambda *_: None, strict=False)],
         ),
         Mistake(
             "zeros-instead-of-identity",
-            "In the place of the block comes zero. The identity hands on what it gets.",
+            "In the place of the block comes zero. So nothing of the image reaches the blocks after it, "
+            "and what you measure is the loss of all layers before, not of one block.",
             [_version(_set(_Zeros)), _version(_set(_Zeros), strict=False)],
         ),
         Mistake(
             "another-block",
-            "Another block is missing than the one that was named. The number after the dot counts from 0.",
+            "Another block is missing than the one that was named, so each result stands beside the "
+            "wrong name. The number after the dot counts from 0.",
             [
                 _version(_set(nn.Identity, -1)),
                 _version(_set(nn.Identity, 1)),
@@ -152,13 +155,15 @@ without_block = Check(
         ),
         Mistake(
             "whole-stage",
-            "All blocks of the stage that keep the shape are missing. Only one was named.",
+            "All blocks of the stage that keep the shape are missing, and only one was named. What you "
+            "measure is the loss of all of them together, and says nothing of any one.",
             [_version(_empty)],
         ),
         Mistake(
             "first-blocks-refused",
-            "You raise a ValueError for the first block of each stage. That of `layer1` keeps the shape: "
-            "look at what the block does, not at its place.",
+            "You raise a ValueError for the first block of each stage. That of `layer1` keeps the "
+            "shape, and it is the block that the lesson's ResNet-56 misses most: just this measurement "
+            "is refused.",
             [_first_blocks_refused],
         ),
     ),

@@ -113,7 +113,9 @@ zero_init_residual_ = Check(
     mistakes=(
         Mistake(
             "first-batch-norm",
-            "You set the first batch norm of the branch to zero. The last one is what the addition meets.",
+            "You set the first batch norm of the branch to zero. The ReLU behind it then gets nothing "
+            "but zeros and hands no gradient back, so in a new network neither convolution can ever "
+            "learn.",
             [_version(_zero("bn1.weight"))],
         ),
         Mistake(
@@ -130,46 +132,52 @@ zero_init_residual_ = Check(
         ),
         Mistake(
             "all-batch-norms",
-            "Every batch norm of the network is zero, the stem's too: nothing gets through it any more.",
+            "Every batch norm of the network is zero, also the one after its first convolution. Nothing "
+            "of the image gets through any more, and no gradient back: all images get the same answer.",
             [_all_batch_norms],
         ),
         Mistake(
             "bias-instead-of-weight",
-            "You set the bias to zero. The branch is multiplied by the weight (gamma).",
+            "You set the bias (beta) to zero. It is only added at the end, and starts at zero anyway: "
+            "the branch keeps its full size, and the block is no identity.",
             [_version(_zero("bn2.bias"))],
         ),
         Mistake(
             "bias-too",
-            "The bias of the batch norm is zero now as well. The task asks for the weight, and nothing "
-            "else.",
+            "The bias of the batch norm is zero now as well. In a new network it is zero anyway; in any "
+            "other something is lost that the caller wanted to keep.",
             [_version(_zero("bn2.weight", "bn2.bias"))],
         ),
         Mistake(
             "convolution-instead",
-            "You set a convolution to zero. Batch norm's weight is the one number for each channel that "
-            "multiplies the branch.",
+            "You set a convolution to zero. The batch norm after it brings any spread to 1: either the "
+            "weights never move at all, or after one small step the branch is as large as it always "
+            "was.",
             [_version(_zero("conv2.weight")), _version(_zero("conv1.weight"))],
         ),
         Mistake(
             "ones-instead-of-zeros",
-            "The weights of the last batch norms are one. That is their usual start; zero is asked for.",
+            "The weights of the last batch norms are one, which is their usual start. So each branch "
+            "begins at full size, no block is its shortcut, and the sum grows from block to block.",
             [_version(_filled(1.0))],
         ),
         Mistake(
             "small-instead-of-zero",
-            "The weights are small, but not zero: the block is nearly the identity, and not exactly.",
+            "The weights are small, but not zero. So the block is nearly its shortcut and never "
+            "exactly, and in a deep network the differences of many blocks add up.",
             [_version(_filled(value)) for value in (0.1, 0.01, 0.001)],
         ),
         Mistake(
             "model-unchanged",
-            "The model is as it was before. Did you change a copy? The blocks are of the class "
-            "`blocks.BasicBlock`, not of one that you wrote.",
+            "The model is as it was before, and no error says so: it would train from its usual start. "
+            "Did you change a copy? The blocks are of the class `blocks.BasicBlock`, not of one that "
+            "you wrote.",
             [lambda _: None],
         ),
         Mistake(
             "top-level-only",
-            "Blocks inside other modules keep their weights. A stage is a module with modules inside, and "
-            "may stand in a stage itself.",
+            "Blocks inside other modules keep their weights. In a ResNet every block stands in a stage, "
+            "and a stage may stand in another module: those blocks would start at full size.",
             [
                 _version(_zero("bn2.weight"), lambda m: [m[2][0]]),
                 _version(_zero("bn2.weight"), lambda m: [m[2][0], m[2][1][0]]),
@@ -184,7 +192,8 @@ zero_init_residual_ = Check(
         ),
         Mistake(
             "frozen",
-            "The weights are zero and can no longer be trained. They must start at zero, and then move.",
+            "The weights are zero and can no longer be trained. So the branches stay shut for ever, "
+            "their convolutions learn nothing, and the network is no deeper than its shortcuts.",
             [_version(_frozen)],
         ),
     ),
