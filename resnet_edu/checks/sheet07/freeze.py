@@ -126,13 +126,14 @@ def _require_unchanged(frozen: set[str], raised: Exception | None) -> None:
         raise Wrong(
             "frozen-before-the-error",
             "You raise an error for a name that no stage has, but parameters are already frozen "
-            "by then. Look at the name first.",
+            "by then. Whoever catches the error goes on with a model that is partly frozen.",
             (("Frozen before the error", f"{len(frozen)} parameters"),),
         )
     if raised is not None and not isinstance(raised, ValueError):
         raise Wrong(
             "other-error",
-            "For a name that no stage has, the task asks for a ValueError.",
+            "For a name that no stage has, the task asks for a ValueError. Whoever waits for that "
+            "one does not catch yours.",
             (("Expected", "ValueError"), ("Got", type(raised).__name__)),
         )
 
@@ -175,31 +176,34 @@ freeze = Check(
     mistakes=(
         Mistake(
             "nothing-frozen",
-            "Every parameter can still be trained. Did you change a copy, or a name instead of "
-            "the parameter's attribute?",
+            "Every parameter can still be trained, so the next training moves what was to be "
+            "kept. Did you change a copy, or a name instead of the parameter's attribute?",
             [_only_refuses, lambda *_: None],
         ),
         Mistake(
             "named-stage-left-out",
-            "The stage that is named is not frozen, only those before it. `up_to` means: with "
-            "this one.",
+            "The stage that is named is not frozen, only those before it. It goes on learning, "
+            "and for `stem` nothing is frozen at all.",
             [
                 _version(lambda up_to: STAGES[: STAGES.index(up_to)]),
             ],
         ),
         Mistake(
             "one-stage-too-many",
-            "The stage after the one that is named is frozen too.",
+            "The stage after the one that is named is frozen too. It keeps what it learned for "
+            "the old task, where it was to learn the new one.",
             [_version(lambda up_to: PARTS[: PARTS.index(up_to) + 2])],
         ),
         Mistake(
             "named-stage-only",
-            "Only the stage that is named is frozen. Those before it must be, too, and the stem.",
+            "Only the stage that is named is frozen. What stands before it goes on changing, so "
+            "the frozen stage gets other inputs than those that its weights were trained on.",
             [_version(lambda up_to: (up_to,))],
         ),
         Mistake(
             "stem-left-out",
-            "The stem is not frozen: `conv1` and `bn1`, in front of the stages.",
+            "The stem, in front of the stages, is not frozen. All others get what it gives: while "
+            "it learns, frozen stages get other inputs than those that they were trained on.",
             [
                 _version(lambda up_to: _up_to(up_to)[1:]),
                 _version(
@@ -210,23 +214,27 @@ freeze = Check(
         ),
         Mistake(
             "first-batch-norm-left-out",
-            "Of the stem, the convolution is frozen and the batch norm `bn1` is not.",
+            "Of the stem, the convolution is frozen and the batch norm `bn1` is not. It scales "
+            "and shifts every channel that goes on, so the frozen stages still get other inputs.",
             [_version(left_out=lambda name: name.startswith("bn1"))],
         ),
         Mistake(
             "first-convolution-left-out",
-            "Of the stem, the batch norm is frozen and the convolution `conv1` is not.",
+            "Of the stem, the batch norm is frozen and the convolution `conv1` is not. Its "
+            "kernels see the image first: when they change, so does all that the frozen stages "
+            "get.",
             [_version(left_out=lambda name: name.startswith("conv1"))],
         ),
         Mistake(
             "stem-refused",
-            "You raise an error for `stem`. It counts as a name too: then nothing but the stem is "
-            "frozen.",
+            "You raise an error for `stem`, which is one of the names. Whoever wants to keep the "
+            "first kernels only, and to train all else, cannot use your function.",
             [_version(refused=lambda up_to: up_to not in STAGES[1:])],
         ),
         Mistake(
             "batch-norms-left-out",
-            "The convolutions are frozen, and the batch norms are not. They have parameters too.",
+            "The convolutions are frozen, and the batch norms are not. Their weights and biases "
+            "scale and shift every channel, so a stage that counts as frozen goes on changing.",
             [
                 _version(left_out=_is_norm),
                 _version(left_out=lambda name: "bn" in name),
@@ -235,7 +243,8 @@ freeze = Check(
         ),
         Mistake(
             "weights-or-biases-only",
-            "Only weights are frozen, or only biases. Batch norm has both.",
+            "Only weights are frozen, or only biases. The other half goes on learning, so a stage "
+            "that counts as frozen goes on changing.",
             [
                 _version(left_out=lambda name: name.endswith("bias")),
                 _version(left_out=lambda name: name.endswith("weight")),
@@ -243,27 +252,32 @@ freeze = Check(
         ),
         Mistake(
             "shortcuts-left-out",
-            "The projections of the shortcuts (`downsample`) are not frozen.",
+            "The projections of the shortcuts (`downsample`) are not frozen. Their output is a "
+            "part of the sum, so a stage that counts as frozen goes on changing.",
             [_version(left_out=lambda name: "downsample" in name)],
         ),
         Mistake(
             "first-blocks-only",
-            "In each stage only the first block is frozen.",
+            "In each stage only the first block is frozen. The others go on learning, so a stage "
+            "that counts as frozen goes on changing.",
             [_version(left_out=lambda name: name.partition(".")[2].startswith("1."))],
         ),
         Mistake(
             "everything-frozen",
-            "Everything is frozen, the head too: nothing is left that could learn.",
+            "Everything is frozen, the head too. No parameter gets a gradient any more, and "
+            "`loss.backward()` stops with an error: nothing is left that could learn.",
             [_version(_just(*PARTS)), _version(_just(*PARTS), refused=lambda _: False)],
         ),
         Mistake(
             "all-but-the-head",
-            "Everything but the head is frozen, whatever stage is named.",
+            "Everything but the head is frozen, whatever stage is named. The later stages cannot "
+            "learn the new task then, also where somebody wants them to.",
             [_version(_just(*STAGES)), _version(_just(*STAGES), refused=lambda _: False)],
         ),
         Mistake(
             "the-wrong-way-round",
-            "What is to be frozen can be trained, and what is to be trained is frozen.",
+            "What is to be frozen can be trained, and what is to be trained is frozen. The early "
+            "stages change what was worth keeping, and the late ones cannot learn the new task.",
             [
                 _version(lambda up_to: PARTS[PARTS.index(up_to) + 1 :]),
                 _version(lambda up_to: PARTS[PARTS.index(up_to) :]),
@@ -272,13 +286,14 @@ freeze = Check(
         ),
         Mistake(
             "head-frozen-too",
-            "The head is frozen as well. It comes after all stages and must learn.",
+            "The head is frozen as well. A new head is made of random numbers, and frozen it "
+            "would keep them: the other layers would have to learn around it.",
             [_version(lambda up_to: (*_up_to(up_to), "fc"))],
         ),
         Mistake(
             "unknown-name-ignored",
-            "For a name that no stage has there is no ValueError. Whoever mistypes one should "
-            "learn it.",
+            "For a name that no stage has there is no ValueError. Whoever mistypes one trains a "
+            "network that is frozen otherwise than they think, and nothing tells them.",
             [_if_unknown(parts) for parts in ((), STAGES, PARTS, ("stem",))],
         ),
     ),
@@ -286,13 +301,14 @@ freeze = Check(
         Place(
             "for a name that exists",
             "good-name-refused",
-            "You raise a ValueError for a stage that the model has.",
+            "You raise a ValueError for a stage that the model has. Nobody can freeze the network "
+            "up to there.",
         ),
         Place(
             "for a name that no stage has",
             "unknown-name-ignored",
-            "For a name that no stage has there is no ValueError. Whoever mistypes one should "
-            "learn it.",
+            "For a name that no stage has there is no ValueError. Whoever mistypes one trains a "
+            "network that is frozen otherwise than they think, and nothing tells them.",
         ),
         Place(
             "frozen in",
@@ -303,13 +319,14 @@ freeze = Check(
         Place(
             "numbers, afterwards",
             "numbers-changed",
-            "The right parameters are frozen, but numbers in the model have changed.",
+            "The right parameters are frozen, but numbers in the model have changed. They are "
+            "what the network has learned, and were to be kept.",
         ),
         Place(
             "parameters, afterwards",
             "new-parameters",
-            "You put new parameters in the place of the old ones. Change the attribute of those "
-            "that are there.",
+            "You put new parameters in the place of the old ones. An optimiser that was made "
+            "before would go on with the old ones, which the model no longer has.",
         ),
     ),
 )

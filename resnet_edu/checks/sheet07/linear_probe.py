@@ -228,8 +228,8 @@ def _require_known(value: float) -> None:
     if is_(1.0):
         raise Wrong(
             "accuracy-on-train",
-            "That is the accuracy on the images the classifier was fitted on. What counts are the "
-            "others.",
+            "That is the accuracy on the images that the classifier was fitted on. It can know "
+            "those by heart, so the number says nothing about new images.",
             rows,
         )
     if is_((TOTAL - CONTRADICTIONS) / TOTAL):
@@ -240,13 +240,26 @@ def _require_known(value: float) -> None:
             rows,
         )
     if is_(1 - right):
-        raise Wrong("error-rate", "You return the share of wrong answers.", rows)
+        raise Wrong(
+            "error-rate",
+            "You return the share of wrong answers. The better the features, the smaller is your "
+            "number: whoever compares two networks by it takes the worse one.",
+            rows,
+        )
     if abs(value - 100 * right) < 100 * TOLERANCE:
         raise Wrong(
-            "percent", "You return a percentage. The task asks for a number from 0 to 1.", rows
+            "percent",
+            "You return a percentage. Beside accuracies from 0 to 1, yours looks a "
+            "hundred times better.",
+            rows,
         )
     if abs(value - RIGHT) < 1.5:
-        raise Wrong("count", "You return how many are right. The task asks for their share.", rows)
+        raise Wrong(
+            "count",
+            "You return how many are right. On other test images, more or fewer of them, the same "
+            "classifier gets another number, and two probes cannot be compared.",
+            rows,
+        )
     if any(is_(share) for share in (14 / TOTAL, 24 / TOTAL, 2 / TOTAL)):
         raise Wrong(
             "same-answer-always",
@@ -268,59 +281,74 @@ linear_probe = Check(
         Mistake(
             "train-mode",
             "The model computes its features in train mode: batch norm takes the statistics of "
-            "the batch, and changes its own.",
+            "the batch, and changes its own. So the features of an image depend on the images "
+            "beside it, and the probe changes the network.",
             [_version(training=True), _in_mode_as_it_comes],
         ),
         Mistake(
             "left-in-eval-mode",
-            "The accuracy is right, but a model that came in train mode is left in evaluation mode.",
+            "The accuracy is right, but a model that came in train mode is left in evaluation "
+            "mode. If its training goes on, batch norm no longer follows the batches, and nothing "
+            "says so.",
             [_version(after=False)],
         ),
         Mistake(
             "left-in-train-mode",
-            "The accuracy is right, but a model that came in evaluation mode is left in train mode.",
+            "The accuracy is right, but a model that came in evaluation mode is left in train "
+            "mode. Its next answers depend on which images come together, and its statistics "
+            "change with them.",
             [_version(after=True)],
         ),
         Mistake(
             "head-left-off",
             "The accuracy is right, but the model has lost its head: another module is left in "
-            "the place of `fc`. Put it back, or work on a copy.",
+            "the place of `fc`. Whoever asks it for a class next gets features.",
             [_version(change=_take_the_head_off)],
         ),
         Mistake(
             "head-trained",
-            "The accuracy is right, but the model's own head has other weights now. Fit a "
-            "classifier of its own.",
+            "The accuracy is right, but the model's own head has other weights now. What it could "
+            "tell apart before is changed: a probe is to look at a network, and not to train it.",
             [_version(change=_train_the_head)],
         ),
     ),
     places=(
-        Place("mode of the model while", "train-mode", "The model computes in train mode."),
+        Place(
+            "mode of the model while",
+            "train-mode",
+            "The model computes in train mode. Batch norm then takes the statistics of the batch: "
+            "the features of an image depend on the images beside it, and the network changes.",
+        ),
         Place(
             "accuracy",
             "another-accuracy",
-            "This is not what a linear classifier reaches that was fitted on the features of `train`.",
+            "This is not what a linear classifier reaches that was fitted on the features of "
+            "`train`. What does it get, in which mode was that computed, and was the fitting long "
+            "enough?",
         ),
         Place(
             "hooks",
             "hooks-not-as-before",
-            "The accuracy is right, but a hook of yours is still in the model.",
+            "The accuracy is right, but a hook of yours is still in the model. It goes on working "
+            "in each later run.",
         ),
         Place(
             "modes of its modules",
             "mode-changed",
-            "The accuracy is right, but a module is left in another mode than it had.",
+            "The accuracy is right, but a module is left in another mode than it had. It will "
+            "treat the next images in another way than before.",
         ),
         Place(
             "modules",
             "head-left-off",
-            "The accuracy is right, but other modules are in the model than before. Put them "
-            "back, or work on a copy.",
+            "The accuracy is right, but other modules are in the model than before. Whoever uses "
+            "it next gets other answers: put them back, or work on a copy.",
         ),
         Place(
             "mode",
             "mode-changed",
-            "The accuracy is right, but the model is left in another mode than it came in.",
+            "The accuracy is right, but the model is left in another mode than it came in. It "
+            "will treat the next images in another way than before.",
         ),
         Place(
             "weights",
@@ -337,7 +365,8 @@ linear_probe = Check(
         Place(
             "what can be trained",
             "freezing-changed",
-            "The accuracy is right, but other parameters are frozen than before.",
+            "The accuracy is right, but other parameters are frozen than before. The next "
+            "training would leave some out, or change some that were to stay.",
         ),
     ),
 )

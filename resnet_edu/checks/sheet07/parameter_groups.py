@@ -165,7 +165,8 @@ def _require_rate(group: dict[str, Any]) -> None:
     if issubclass(type(rate), (str, list, tuple)):
         raise Wrong(
             "rate-is-no-number",
-            "The `lr` of a group is not a number.",
+            "The `lr` of a group is not a number. An optimiser multiplies by it, and stops with "
+            "an error.",
             (("Expected", "a float"), ("Got", type(rate).__name__)),
         )
 
@@ -173,15 +174,19 @@ def _require_rate(group: dict[str, Any]) -> None:
 def _rates(groups: list[dict[str, Any]]) -> dict[int, list[float]]:
     """From each tensor's id to its rates. Raises Wrong for what no optimiser of PyTorch takes."""
     if not groups:
-        raise Wrong("no-groups", "Your list is empty.", (("Got", "[]"),))
+        raise Wrong(
+            "no-groups",
+            "Your list is empty. An optimiser refuses it, as there would be nothing to train.",
+            (("Got", "[]"),),
+        )
     found: dict[int, list[float]] = {}
     for group in groups:
         for p in _listed(group["params"]):
             if not issubclass(type(p), torch.Tensor):
                 raise Wrong(
                     "not-parameters",
-                    "Under `params` there is something that an optimiser does not take. It wants "
-                    "tensors.",
+                    "Under `params` there is something that is no tensor. An optimiser changes "
+                    "the numbers in tensors, and takes nothing else.",
                     (("Expected", "parameters"), ("Got", type(p).__name__)),
                 )
             found.setdefault(id(p), []).append(float(group["lr"]))
@@ -229,7 +234,8 @@ parameter_groups = Check(
     mistakes=(
         Mistake(
             "rates-swapped",
-            "The two learning rates have changed places.",
+            "The two learning rates have changed places. The backbone, which knows a lot, is "
+            "moved by large steps and forgets; the head, which knows nothing, hardly learns.",
             [
                 _version(rates=lambda head, backbone: (backbone, head)),
                 _version(is_head=lambda name: not _is_head(name)),
@@ -237,7 +243,8 @@ parameter_groups = Check(
         ),
         Mistake(
             "one-rate",
-            "Everything learns at the same rate. The head has one of its own.",
+            "Everything learns at one rate, and the other one has no effect. Whoever asks for a "
+            "slow backbone under a fast head does not get it, and nothing says so.",
             [
                 _version(rates=lambda head, _: (head, head)),
                 _version(rates=lambda _, backbone: (backbone, backbone)),
@@ -255,22 +262,26 @@ parameter_groups = Check(
         ),
         Mistake(
             "head-left-out",
-            "The head is in no group, and would never learn.",
+            "The head is in no group, so no optimiser ever moves it. A new head is made of random "
+            "numbers, and would keep them.",
             [_only(lambda name: not _is_head(name))],
         ),
         Mistake(
             "head-only",
-            "Only the head is in your groups. What else can be trained belongs into them too.",
+            "Only the head is in your groups, so no optimiser moves anything else. The backbone "
+            "stays as it was, though each step computes gradients for it.",
             [_only(_is_head), _version(keep=lambda name, _: _is_head(name))],
         ),
         Mistake(
             "stem-left-out",
-            "The stem is in no group: `conv1` and `bn1`, in front of the stages.",
+            "The stem is in no group: `conv1` and `bn1`, in front of the stages. It stays as it "
+            "is while all behind it learns, as if somebody had frozen it.",
             [_only(lambda name: stage_of(name) != "stem")],
         ),
         Mistake(
             "batch-norms-left-out",
-            "Batch norms are in no group. They have parameters as well.",
+            "Batch norms are in no group. Their weights and biases stay as they are, though they "
+            "can be trained, and each step computes gradients for them.",
             [
                 _only(lambda name: "bn" not in name and "downsample.1" not in name),
                 _only(lambda name: "bn" not in name),
@@ -278,7 +289,8 @@ parameter_groups = Check(
         ),
         Mistake(
             "weights-or-biases-only",
-            "Only weights are in your groups, or only biases.",
+            "Only weights are in your groups, or only biases. The others stay as they are, though "
+            "they can be trained, and each step computes gradients for them.",
             [
                 _only(lambda name: name.endswith("weight")),
                 _only(lambda name: name.endswith("bias")),
@@ -286,7 +298,8 @@ parameter_groups = Check(
         ),
         Mistake(
             "head-weight-only",
-            "Of the head, only the weight learns at `head_lr`. Its bias belongs to it.",
+            "Of the head, only the weight learns at `head_lr`. Its bias is as new and random as "
+            "the weight, and learns more slowly, or not at all.",
             [
                 _version(is_head=lambda name: name == "fc.weight"),
                 _only(lambda name: name != "fc.bias"),
@@ -294,8 +307,8 @@ parameter_groups = Check(
         ),
         Mistake(
             "fc-anywhere-in-the-name",
-            "A module inside a block has `fc` in its name too, and learns at the head's rate. "
-            "Only the module `model.fc` is the head.",
+            "A module inside a block has `fc` in its name too, and learns at the head's rate. It "
+            "is trained already, and large steps can spoil what it knows.",
             [
                 _version(is_head=lambda name: "fc" in name),
                 _version(is_head=lambda name: ".fc" in name),
@@ -303,7 +316,8 @@ parameter_groups = Check(
         ),
         Mistake(
             "last-stage-in-the-head",
-            "A stage learns at the head's rate. The head is `fc` alone.",
+            "A stage learns at the head's rate. It is trained already, and large steps can spoil "
+            "what it knows.",
             [_version(is_head=lambda name: _is_head(name) or name.startswith("layer4"))],
         ),
         Mistake(
@@ -328,12 +342,14 @@ parameter_groups = Check(
         Place(
             "that can be trained in fc",
             "head-wrong",
-            "The parameters of the head do not all learn at `head_lr`.",
+            "The parameters of the head do not all learn at `head_lr`. What is new and random "
+            "would learn too slowly, or not at all.",
         ),
         Place(
             "that can be trained",
             "backbone-wrong",
-            "Not all parameters that can be trained learn at their rate, each in one group.",
+            "Not all parameters that can be trained learn at their rate, each in one group. A "
+            "parameter in no group stays as it is, and nothing says so.",
         ),
         Place(
             "that are frozen",
@@ -350,7 +366,8 @@ parameter_groups = Check(
         Place(
             "what is frozen",
             "freezing-changed",
-            "The groups are right, but other parameters are frozen than before.",
+            "The groups are right, but other parameters are frozen than before. Whoever froze "
+            "them does not expect that a function which sorts them changes it.",
         ),
     ),
 )

@@ -142,7 +142,7 @@ def _require_new(
         raise Wrong(
             "another-name",
             "There is a new layer, but not in the place of the old one: the model's `forward` "
-            "calls `fc`, and knows no other name.",
+            "calls `fc`, and knows no other name. So it goes on answering with the old classes.",
             (*rows[:2], ("Got", f"the old one, and a new {further[0]}")),
         )
     same = head is old and all(
@@ -151,8 +151,8 @@ def _require_new(
     if same and old.out_features != 6:
         raise Wrong(
             "number-only",
-            "You set `out_features` to another number. The weights are as they were: a layer gets "
-            "its size when it is made.",
+            "You set `out_features` to another number. That is only a note in the layer: the "
+            "weights are as they were, and as many logits come out as before.",
             rows,
         )
     if same and num_classes == 6:
@@ -165,8 +165,8 @@ def _require_new(
     if same:
         raise Wrong(
             "head-unchanged",
-            "The model has its old head. Change the model itself, and not a copy: set its "
-            "attribute `fc`.",
+            "The model has its old head, and goes on answering with the old classes. What you do "
+            "to a copy, or to a variable of yours, does not reach it.",
             rows,
         )
     if any(part is old for part in head.modules()) and head is not old:
@@ -184,7 +184,9 @@ def _does_not_fit(head: nn.Module, old: nn.Linear) -> Wrong:
     if len(shape) == 2 and shape[0] == old.in_features:
         return Wrong(
             "arguments-swapped",
-            "The new layer does not fit: what goes in and what comes out have changed places.",
+            "The new layer does not fit: what goes in and what comes out have changed places. The "
+            "features come to a layer that expects as many numbers as there are classes, and it "
+            "stops.",
             rows,
         )
     return Wrong(
@@ -202,7 +204,8 @@ def _require_linear(head: nn.Module, features: Tensor, logits: Tensor) -> None:
     if torch.allclose(total, torch.ones_like(total)) and bool((logits >= 0).all()):
         raise Wrong(
             "softmax-inside",
-            "Your head ends with a softmax. Cross-entropy has its own: give logits.",
+            "Your head ends with a softmax. Cross-entropy has one too, and two in a row press the "
+            "classes together: even a sure and right answer keeps a large loss.",
             (("Sum of the outputs for an image", "1"),),
         )
     fits = issubclass(type(weight), Tensor) and weight.shape == (logits.shape[1], features.shape[1])
@@ -212,7 +215,7 @@ def _require_linear(head: nn.Module, features: Tensor, logits: Tensor) -> None:
         raise Wrong(
             "not-one-linear-layer",
             "The task asks for one linear layer in the place of the old one, with its weight "
-            "under the name `fc.weight`.",
+            "under the name `fc.weight`. Whoever saves this head, or loads it, goes by that name.",
             (("Expected", "Linear"), ("Got", ", ".join(kinds))),
         )
 
@@ -242,31 +245,32 @@ replace_head = Check(
     mistakes=(
         Mistake(
             "head-unchanged",
-            "The model has its old head. Change the model itself, and not a copy: set its "
-            "attribute `fc`.",
+            "The model has its old head, and goes on answering with the old classes. What you do "
+            "to a copy, or to a variable of yours, does not reach it.",
             [_on_a_copy, lambda *_: None],
         ),
         Mistake(
             "number-only",
-            "You set `out_features` to another number. The weights are as they were: a layer gets "
-            "its size when it is made.",
+            "You set `out_features` to another number. That is only a note in the layer: the "
+            "weights are as they were, and as many logits come out as before.",
             [_renamed_only],
         ),
         Mistake(
             "another-name",
             "There is a new layer, but not in the place of the old one: the model's `forward` "
-            "calls `fc`, and knows no other name.",
+            "calls `fc`, and knows no other name. So it goes on answering with the old classes.",
             [_beside("classifier"), _beside("head")],
         ),
         Mistake(
             "no-bias",
-            "The new layer has no bias. The old one had one: keep the usual form.",
+            "The new layer has no bias. Without one, no class can have a lead over the others: "
+            "where all features are zero, all classes get the same logit, however common each is.",
             [_version(lambda old, n: nn.Linear(old.in_features, n, bias=False))],
         ),
         Mistake(
             "backbone-frozen",
-            "The head is right, but the rest of the model can no longer be trained. That is "
-            "another task.",
+            "The head is right, but the rest of the model can no longer be trained. Whoever wants "
+            "to tune all of it trains the head alone, and nothing says so.",
             [_then(_freeze_backbone)],
         ),
         Mistake(
@@ -285,7 +289,8 @@ replace_head = Check(
         ),
         Mistake(
             "old-rows-kept",
-            "The new head has numbers of the old one in it. They belong to other classes.",
+            "The new head has numbers of the old one in it. They stand for other classes: the new "
+            "class 0 would begin as the old class 0, and be mistaken for it.",
             [_version(_keep_rows)],
         ),
     ),
@@ -293,24 +298,38 @@ replace_head = Check(
         Place(
             "shape of the logits",
             "wrong-number-of-classes",
-            "The model does not give one logit for each of the new classes.",
+            "The model does not give one logit for each of the new classes. Then a label has no "
+            "logit, or a logit stands for a class that does not exist.",
         ),
         Place(
             "numbers of the old head",
             "old-rows-kept",
-            "The new head has numbers of the old one in it. They belong to other classes.",
+            "The new head has numbers of the old one in it. They stand for other classes: the new "
+            "class 0 would begin as the old class 0, and be mistaken for it.",
         ),
         Place(
             "backbone",
             "backbone-changed",
-            "The head is right, but the rest of the model is not as it was.",
+            "The head is right, but the rest of the model is not as it was. It is what the "
+            "network has learned, and what the new head is to build on.",
         ),
         Place(
             "further tensors",
             "further-tensors",
-            "The head is right, but the model has further tensors that nothing needs.",
+            "The head is right, but the model has further tensors that nothing needs. They are "
+            "saved with it, and whoever loads the weights meets names that a ResNet does not "
+            "have.",
         ),
-        Place("the head can be trained", "head-frozen", "The new head cannot be trained."),
-        Place("bias of the head", "no-bias", "The new layer does not have a bias for each class."),
+        Place(
+            "the head can be trained",
+            "head-frozen",
+            "The new head cannot be trained. It knows nothing yet, and must learn.",
+        ),
+        Place(
+            "bias of the head",
+            "no-bias",
+            "The new layer does not have a bias for each class. A class without one cannot have a "
+            "lead over the others, however common it is.",
+        ),
     ),
 )

@@ -132,8 +132,9 @@ def _observe(answer: Answer, up_to: str, see: See) -> None:
         if {id(m) for m in norms} - {id(m) for m in model.modules()}:
             raise Wrong(
                 "modules-replaced",
-                "Batch norms of the model are gone, and something else is in their place. Keep the modules "
-                "that are there, and change how they behave.",
+                "Batch norms of the model are gone, and something else is in their place. Weights "
+                "that were saved, and an optimiser that was made before, would no longer fit: "
+                "change how those that are there behave.",
                 (("Looked at", "the batch norms of the model"), ("Got", "other modules")),
             )
         for moment in MOMENTS:
@@ -207,14 +208,15 @@ def _call(model: nn.Module, method: str) -> None:
         raise Wrong(
             "train-without-mode",
             "Your own `train` cannot be called as PyTorch calls it: `model.train()` gives no "
-            "argument, and each module inside gets the mode, True or False.",
+            "argument, and each module inside gets the mode, True or False. Any training loop "
+            "would stop here.",
             (("Error", f"{type(error).__name__}: {error}"),),
         ) from None
     if returned is not model:
         raise Wrong(
             "train-returns-nothing",
-            "Your own `train` must return the model: `model.eval()` hands on what it returns, and "
-            "people write `network = network.eval()`.",
+            "Your own `train` must return the model: `model.eval()` hands on what it returns. "
+            "People write `network = network.eval()`, and would no longer hold the network.",
             (("Looked at", f"what model.{method}() returns"), ("Got", type(returned).__name__)),
         )
 
@@ -263,13 +265,14 @@ train_mode = Check(
         ),
         Mistake(
             "all-batch-norms",
-            "All batch norms are in evaluation mode. Only those whose parameters are frozen should be.",
+            "All batch norms are in evaluation mode. Those that are trained then go on with "
+            "statistics of the old images, and never learn those of the new ones.",
             _both(_norms),
         ),
         Mistake(
             "everything-in-eval-mode",
-            "The whole model is in evaluation mode after your function, as it was before. Only "
-            "the frozen batch norms should be.",
+            "The whole model is in evaluation mode after your function, as it was before. Dropout "
+            "drops nothing then, and no batch norm learns the statistics of the new images.",
             [*_both(lambda model: [model]), lambda _: None],
         ),
         Mistake(
@@ -281,13 +284,13 @@ train_mode = Check(
         Mistake(
             "not-at-once",
             "Frozen batch norms are kept from changing their mode, and are in train mode when it "
-            "happens. Put them into evaluation mode first.",
+            "happens. So they are held in the mode in which their statistics move.",
             [_without_eval],
         ),
         Mistake(
             "dropout-in-eval-mode",
-            "Dropout in the frozen stages is in evaluation mode too. Only the frozen batch norms "
-            "should be: go through the modules one by one.",
+            "Dropout in the frozen stages is in evaluation mode too, and drops nothing. It has no "
+            "parameters that could be frozen: only the batch norms were to be held.",
             [*_both(_frozen_modules), *_both(_frozen_stages)],
         ),
         Mistake(
@@ -305,19 +308,21 @@ train_mode = Check(
         Mistake(
             "outermost-modules-only",
             "Only the batch norm of the stem is in evaluation mode. The others stand in blocks in "
-            "stages: `children` does not go into them, `modules` does.",
+            "stages, where `children` does not go: their statistics still follow every batch.",
             _both(lambda model: [m for m in model.children() if m in _frozen_norms(model)]),
         ),
         Mistake(
             "the-wrong-way-round",
             "The frozen batch norms are in train mode, and those that can be trained in "
-            "evaluation mode.",
+            "evaluation mode. What was to stay follows the images, and what was to learn does "
+            "not.",
             _both(lambda model: [m for m in _norms(model) if m.weight.requires_grad]),
         ),
         Mistake(
             "shortcuts-left-out",
             "The batch norms of the shortcuts (`downsample`) are in train mode, though they are "
-            "frozen.",
+            "frozen. Their statistics follow the new images, so the output of a frozen block "
+            "changes.",
             _both(
                 lambda model: [
                     m
@@ -331,7 +336,8 @@ train_mode = Check(
         Place(
             "frozen batch norms, right after it",
             "frozen-in-train-mode",
-            "Not all frozen batch norms are in evaluation mode after your function.",
+            "Not all frozen batch norms are in evaluation mode after your function. Those that "
+            "are not follow the new images: the network changes in places that count as frozen.",
         ),
         Place(
             "frozen batch norms, after",
@@ -343,34 +349,51 @@ train_mode = Check(
         Place(
             "after model.eval()",
             "no-way-to-eval-mode",
-            "After `model.eval()` not everything is in evaluation mode.",
+            "After `model.eval()` not everything is in evaluation mode. A validation would then "
+            "measure another network than the one in use.",
         ),
         Place(
             "and train again",
             "no-way-back",
             "After `model.eval()` and another `model.train()`, not everything is in the mode it "
-            "should be in.",
+            "should be in. A training loop does this at each validation, and goes on otherwise "
+            "than it began.",
         ),
         Place(
             "trainable batch norms",
             "trainable-in-eval-mode",
-            "Batch norms that can be trained are in evaluation mode, or become so.",
+            "Batch norms that can be trained are in evaluation mode, or become so. They go on "
+            "with statistics of the old images, and never learn those of the new ones.",
         ),
         Place(
-            "dropout", "dropout-in-eval-mode", "Dropout must be in train mode, wherever it stands."
+            "dropout",
+            "dropout-in-eval-mode",
+            "Dropout must be in train mode, wherever it stands. In evaluation mode it drops "
+            "nothing, and the training goes on without it.",
         ),
-        Place("the model", "model-in-eval-mode", "The model itself is not in train mode."),
+        Place(
+            "the model",
+            "model-in-eval-mode",
+            "The model itself is not in train mode. Code that asks `model.training` takes it for "
+            "a model in use.",
+        ),
         Place(
             "tensors of the model",
             "modules-replaced",
             "The modes are right, but the model has other tensors than before: saved weights "
             "would no longer fit. Keep the modules that are there.",
         ),
-        Place("weights", "weights-changed", "The modes are right, but weights have changed."),
+        Place(
+            "weights",
+            "weights-changed",
+            "The modes are right, but weights have changed. They are what the network has "
+            "learned, and a mode was to change none of them.",
+        ),
         Place(
             "what is frozen",
             "freezing-changed",
-            "The modes are right, but other parameters are frozen than before.",
+            "The modes are right, but other parameters are frozen than before. The next training "
+            "would leave some out, or change some that were to stay.",
         ),
     ),
 )

@@ -130,18 +130,19 @@ explain_difference = Check(
         Mistake(
             "numbers-of-one-network",
             "For ResNet-50 your numbers are right, and you give the same ones for every network. "
-            "Count in the model that you are given.",
+            "A ResNet-101 has other layers, and of its difference they explain nothing.",
             [_version(lambda _: 26_560), _version(statistics=lambda _: 53_120)],
         ),
         Mistake(
             "keys-swapped",
-            "The two numbers are right, but each stands under the other's name.",
+            "The two numbers are right, but each stands under the other's name. Their sum fits, "
+            "so nobody notices, and whoever ports a network looks for biases in the wrong place.",
             [_version(_statistics, _biases)],
         ),
         Mistake(
             "floats",
-            "The numbers are right, but they are floats. What is counted is whole: use `//` where "
-            "you divide.",
+            "The numbers are right, but they are floats. What is counted is whole: PyTorch, for "
+            "one, refuses a float as the size of a tensor.",
             [
                 _version(lambda m: float(_biases(m)), lambda m: float(_statistics(m))),
                 _version(lambda m: float(_biases(m))),
@@ -162,30 +163,33 @@ explain_difference = Check(
         ),
         Mistake(
             "looked-for-biases",
-            "You count biases that the PyTorch network has. Its convolutions have none: count "
-            "those that Keras's convolutions have, which are of the same shapes.",
+            "You count biases that the PyTorch network has. Its convolutions have none, and what "
+            "both have explains no difference: ask where Keras's convolutions, of the same "
+            "shapes, would have one.",
             _biases_are(lambda _: 0, lambda m: m.fc.out_features),
         ),
         Mistake(
             "shortcuts-left-out",
-            "Under `biases`, the convolutions of the shortcuts (`downsample`) are missing.",
+            "Under `biases`, the convolutions of the shortcuts (`downsample`) are missing. Keras "
+            "gives them biases like all others, so a part of the difference stays unexplained.",
             _biases_are(_part(_biases, "no shortcuts"), _part(_biases, "blocks")),
         ),
         Mistake(
             "stem-left-out",
-            "Under `biases`, the first convolution, in front of the blocks, is missing.",
+            "Under `biases`, the first convolution, in front of the blocks, is missing. Keras "
+            "gives it biases like all others, so a part of the difference stays unexplained.",
             _biases_are(_part(_biases, "no stem")),
         ),
         Mistake(
             "top-level-only",
             "You look at the outermost modules only, and find one convolution. The others stand "
-            "inside stages and blocks.",
+            "inside stages and blocks, so nearly all of the difference stays unexplained.",
             _biases_are(_part(_biases, "stem")),
         ),
         Mistake(
             "blocks-counted-too",
             "Your `biases` hold more than the convolutions. Blocks have an attribute "
-            "`out_channels` as well: ask for the class, `nn.Conv2d`.",
+            "`out_channels` as well, so you count biases that no framework has.",
             _biases_are(
                 lambda m: sum(getattr(part, "out_channels", 0) for part in m.modules()),
             ),
@@ -221,7 +225,7 @@ explain_difference = Check(
         Mistake(
             "channels-counted-twice",
             "Under `biases` you count the channels of the convolutions and those of the batch "
-            "norms. A convolution has one bias for each of its channels.",
+            "norms. A batch norm's own bias is in both frameworks, and explains nothing.",
             _biases_are(lambda m: 2 * _biases(m), lambda m: 2 * _biases(m) + m.fc.out_features),
         ),
         Mistake(
@@ -235,8 +239,8 @@ explain_difference = Check(
         ),
         Mistake(
             "one-statistic-only",
-            "Under `statistics` there is one number for each channel. Batch norm keeps two: a mean "
-            "and a variance.",
+            "Under `statistics` there is one number for each channel. Batch norm keeps two, a "
+            "mean and a variance, so half of what you explain is missing.",
             _statistics_are(
                 lambda m: _statistics(m) // 2, lambda m: _statistics(m) // 2 + len([*_norms(m)])
             ),
@@ -263,18 +267,21 @@ explain_difference = Check(
         ),
         Mistake(
             "statistics-of-shortcuts-left-out",
-            "Under `statistics`, the batch norms of the shortcuts (`downsample`) are missing.",
+            "Under `statistics`, the batch norms of the shortcuts (`downsample`) are missing. "
+            "Keras counts their means and variances too, so a part of the difference stays "
+            "unexplained.",
             _statistics_are(_part(_statistics, "no shortcuts"), _part(_statistics, "blocks")),
         ),
         Mistake(
             "statistics-of-stem-left-out",
-            "Under `statistics`, the first batch norm, in front of the blocks, is missing.",
+            "Under `statistics`, the first batch norm, in front of the blocks, is missing. Keras "
+            "counts its means and variances too, so a part of the difference stays unexplained.",
             _statistics_are(_part(_statistics, "no stem")),
         ),
         Mistake(
             "statistics-of-top-level-only",
             "Under `statistics` you look at the outermost modules only. The other batch norms "
-            "stand inside stages and blocks.",
+            "stand inside stages and blocks, so nearly all of the difference stays unexplained.",
             _statistics_are(_part(_statistics, "stem")),
         ),
     ),

@@ -94,8 +94,8 @@ def _observe(answer: Answer, case: tuple[int, float], see: See) -> None:
             raise
         raise Wrong(
             "tensor-in-place-of-parameter",
-            "PyTorch does not let a plain tensor take the place of a parameter. Write the new "
-            "numbers into the one that is there.",
+            "PyTorch does not let a plain tensor take the place of a parameter: an optimiser "
+            "could not train it. Write the new numbers into the one that is there.",
             (("Error", shortened(f"{type(error).__name__}: {error}")),),
         ) from None
     _require_no_history(bn)
@@ -161,18 +161,21 @@ fold_bias = Check(
         Mistake(
             "not-divided",
             "You multiply by batch norm's weight, but do not divide by the deviation. The "
-            "convolution's bias goes through both.",
+            "convolution's bias goes through both: at a deviation of 0.5, half of it is still "
+            "missing.",
             [_bias(lambda b, bn: b * bn.weight), _bias(lambda b, bn: b * bn.weight, -1)],
         ),
         Mistake(
             "gamma-forgotten",
             "You divide by the deviation, but do not multiply by batch norm's weight. The "
-            "convolution's bias goes through both.",
+            "convolution's bias goes through both: a channel that is doubled gets half of what it "
+            "should.",
             [_bias(lambda b, bn: b / _deviation(bn)), _bias(lambda b, bn: b / _deviation(bn), -1)],
         ),
         Mistake(
             "variance-without-root",
-            "You divide by the variance. Batch norm divides by its square root.",
+            "You divide by the variance, and batch norm divides by its square root. At a variance "
+            "of 0.25, the bias counts twice as much as it should.",
             [
                 _bias(lambda b, bn: b * bn.weight / (bn.running_var + bn.eps)),
                 _bias(lambda b, bn: b * bn.weight / bn.running_var),
@@ -181,12 +184,14 @@ fold_bias = Check(
         ),
         Mistake(
             "multiplied-by-deviation",
-            "You multiply by the deviation. Batch norm divides by it.",
+            "You multiply by the deviation, and batch norm divides by it. At a deviation of 0.5, "
+            "the bias counts a quarter of what it should.",
             [_bias(lambda b, bn: b * bn.weight * _deviation(bn))],
         ),
         Mistake(
             "divided-by-weight",
-            "You divide by batch norm's weight. Batch norm multiplies by it.",
+            "You divide by batch norm's weight, and batch norm multiplies by it. A channel that "
+            "it doubles gets a quarter of the bias that it should.",
             [
                 _bias(lambda b, bn: b / bn.weight),
                 _bias(lambda b, bn: b / bn.weight / _deviation(bn)),
@@ -196,7 +201,7 @@ fold_bias = Check(
         Mistake(
             "mean-moved-too",
             "You move the running mean into the bias as well. Batch norm goes on subtracting it: "
-            "now it is subtracted twice.",
+            "now it is subtracted twice, and every channel has another level.",
             [
                 _bias(lambda b, bn: (b - bn.running_mean) * bn.weight / _deviation(bn)),
                 _bias(lambda b, bn: b - bn.running_mean),
@@ -204,8 +209,9 @@ fold_bias = Check(
         ),
         Mistake(
             "epsilon-forgotten",
-            "Batch norm adds its epsilon, `bn.eps`, to the variance before it takes the root. So "
-            "must you. (There is a way that needs neither.)",
+            "Batch norm adds its epsilon, `bn.eps`, to the variance before it takes the root. "
+            "With another one, or none, your bias is off most where the variance is small. (There "
+            "is a way that needs neither.)",
             [
                 _bias(lambda b, bn, eps=eps: b * bn.weight / _deviation(bn, eps))
                 for eps in (0.0, 1e-5, 1.001e-5, 1e-3)
@@ -214,19 +220,22 @@ fold_bias = Check(
         ),
         Mistake(
             "same-for-all-channels",
-            "You move all channels by the same number. The bias has one for each channel.",
+            "You move all channels by the same number. The bias has one for each of them: some "
+            "channels come out too high and others too low, and the next layer sees another "
+            "pattern.",
             [_mean(lambda b, _: b.mean()), _mean(lambda b, _: b.sum()), _mean(lambda b, _: b[0])],
         ),
         Mistake(
             "both-ways",
-            "The bias is moved twice: into the running mean, and into batch norm's bias. One of "
-            "the two is enough.",
+            "The bias is moved twice: into the running mean, and into batch norm's bias. Each of "
+            "the two makes up for the missing one, so it now counts double.",
             [_version(_both)],
         ),
         Mistake(
             "mean-scaled",
             "You scale the bias before you take it from the running mean. The mean is in the same "
-            "units as the convolution's output: nothing has been scaled there yet.",
+            "units as the convolution's output, where nothing has been scaled yet, so each "
+            "channel is off by another factor.",
             [
                 _mean(scale, sign)
                 for sign in (-1, +1)
@@ -244,8 +253,8 @@ fold_bias = Check(
         ),
         Mistake(
             "momentum-used",
-            "You move the mean by a part of the bias only, as in training. The bias is to go in as "
-            "a whole.",
+            "You move the mean by a part of the bias only, as training does with each batch. No "
+            "further batches come to bring the rest, so most of the bias stays missing.",
             [
                 _version(lambda b, bn, s=s: bn.running_mean.lerp_(s * b, bn.momentum))
                 for s in (1, -1)
@@ -254,8 +263,8 @@ fold_bias = Check(
         ),
         Mistake(
             "mean-overwritten",
-            "The running mean that was measured is gone: you put the bias in its place. Both "
-            "count.",
+            "The running mean that was measured is gone: something else is in its place. Batch "
+            "norm no longer brings its channels to where the next layer expects them.",
             [
                 _version(lambda b, bn: bn.running_mean.copy_(b)),
                 _version(lambda b, bn: bn.running_mean.copy_(-b)),
@@ -264,13 +273,14 @@ fold_bias = Check(
         ),
         Mistake(
             "subtracted-the-wrong-way",
-            "You take the mean from the bias, and need it the other way round.",
+            "You take the mean from the bias, and get the right size with the wrong sign. Batch "
+            "norm then adds what it should subtract, and is off by twice as much.",
             [_version(lambda b, bn: bn.running_mean.copy_(b - bn.running_mean))],
         ),
         Mistake(
             "bias-overwritten",
-            "The bias that batch norm had is gone: you put the convolution's in its place. Both "
-            "count.",
+            "The bias that batch norm had is gone: you put the convolution's in its place. It was "
+            "trained, and the level that it gave to each channel is lost.",
             [
                 _version(lambda b, bn: bn.bias.copy_(b)),
                 _version(lambda b, bn: bn.bias.copy_(_scaled(b, bn))),
@@ -278,7 +288,8 @@ fold_bias = Check(
         ),
         Mistake(
             "another-number-changed",
-            "You change batch norm's weight or its variance. Those stretch; a bias only moves.",
+            "You change batch norm's weight or its variance. Those stretch, and a bias only "
+            "moves: a number far from zero would now be changed more than one near it.",
             [
                 _version(lambda b, bn: bn.weight.add_(b)),
                 _version(lambda b, bn: bn.weight.sub_(b)),
@@ -302,7 +313,8 @@ fold_bias = Check(
         ),
         Mistake(
             "frozen",
-            "The output is right, but a parameter of the batch norm can no longer be trained.",
+            "The output is right, but a parameter of the batch norm can no longer be trained. "
+            "Whoever trains the network further leaves it behind, and nothing says so.",
             [
                 _version(lambda b, bn: bn.bias.requires_grad_(False).add_(_scaled(b, bn))),
                 _version(

@@ -122,7 +122,7 @@ def _result(answer: Answer, kernel: np.ndarray) -> Tensor:
         raise Wrong(
             "changes-its-input",
             "Your code changes the kernel that it was given. Whoever calls it still needs that "
-            "kernel.",
+            "kernel: what Keras holds would no longer be what you ported.",
             (("Looked at", f"a kernel of shape {given.shape}, afterwards"),),
         )
     return result
@@ -145,26 +145,27 @@ keras_kernel_to_torch = Check(
     mistakes=(
         Mistake(
             "height-and-width-swapped",
-            "Height and width have changed places: every kernel lies on its side. `.T` and "
-            "`transpose()` without arguments turn all axes around.",
+            "Height and width have changed places: every kernel lies on its side, and one for "
+            "upright edges finds level ones. `.T` and `transpose()` without arguments turn all "
+            "axes around.",
             _conv(_permuted(3, 2, 1, 0)),
         ),
         Mistake(
             "in-and-out-swapped",
-            "Input and output channels are in each other's place. PyTorch has the output channels "
-            "first.",
+            "Input and output channels are in each other's place. Where there are equally many of "
+            "both, the weight loads without an error, and mixes the wrong channels.",
             _conv(_permuted(2, 3, 0, 1), _permuted(2, 3, 1, 0)),
         ),
         Mistake(
             "inputs-last",
-            "The input channels come last, as TensorFlow has them in images. PyTorch's kernels "
-            "have the channels in front of height and width.",
+            "The input channels come last, as TensorFlow has them in images. PyTorch takes the "
+            "second axis for them: it would read a side of the kernel as a number of channels.",
             _conv(*(_permuted(*axes) for axes in INPUTS_LAST)),
         ),
         Mistake(
             "kernel-unchanged",
-            "The axes of a convolution's kernel are where they were. Keras and PyTorch have them "
-            "in different orders.",
+            "The axes of a convolution's kernel are where they were. PyTorch takes the first for "
+            "the output channels: a 3x3 kernel would seem to have three of them.",
             _conv(lambda numbers: numbers),
         ),
         Mistake(
@@ -181,19 +182,22 @@ keras_kernel_to_torch = Check(
         ),
         Mistake(
             "squeezed",
-            "Axes of length 1 are gone. A kernel of 1x1 has four axes too.",
+            "Axes of length 1 are gone. A kernel of 1x1 has four axes too, most of ResNet-50's "
+            "are of that size, and a convolution takes no weight with fewer.",
             _conv(lambda numbers: _moved(numbers).squeeze()),
         ),
         Mistake(
             "wrong-order",
-            "The axes are not in the order (out, in, H, W). Write Keras's order down, and below it "
-            "for each of PyTorch's axes the place where Keras has it.",
+            "The axes are not in the order (out, in, H, W). A convolution goes by places alone, "
+            "and asks no axis what it means. Write both orders down, one below the other, and "
+            "compare.",
             _conv(*(_permuted(*axes) for axes in OTHERS)),
         ),
         Mistake(
             "dense-unchanged",
-            "Kernels of convolutions are right, but that of a dense layer is as it was. Its two "
-            "axes have to change places.",
+            "Kernels of convolutions are right, but that of a dense layer is as it was. "
+            "`nn.Linear` reads a row for each output: yours does not fit, or, if it is square, "
+            "gives wrong answers in silence.",
             _dense(lambda numbers: numbers),
         ),
         Mistake(
@@ -205,7 +209,7 @@ keras_kernel_to_torch = Check(
         Mistake(
             "dense-with-more-axes",
             "The kernel of a dense layer comes out with more than two axes. It has no height and "
-            "no width, and `nn.Linear` wants two axes.",
+            "no width, and `nn.Linear` refuses to load a weight of another shape.",
             _dense(
                 lambda numbers: numbers.T[:, :, None, None],
                 lambda numbers: numbers.T[None, None],
@@ -215,7 +219,8 @@ keras_kernel_to_torch = Check(
         Mistake(
             "only-convolutions",
             "Kernels of convolutions are right, but with that of a dense layer, which has two "
-            "axes, your code stops with an error.",
+            "axes, your code stops with an error. A ResNet ends in such a layer, so no port would "
+            "be complete.",
             _dense(*FOR_FOUR_AXES),
         ),
         Mistake(
