@@ -72,6 +72,27 @@ def test_the_panel_says_what_an_answer_is(
     assert notebook.errors() == []
 
 
+def test_a_bug_without_its_symptom_is_not_yet_mended(open_notebook: OpenNotebook) -> None:
+    notebook = open_notebook("exercises/bug_hunt.ipynb")
+    notebook.run_cell(place_of(notebook, "from resnet_edu import checks"))
+    program = place_of(notebook, "class ShortcutBlock(")
+    symptom, panel = notebook.output(program + 1), notebook.output(program + 2)
+    bug, source = "return F.relu(out) + x", "".join(notebook.cells()[program]["source"])
+    assert bug in source
+    for line, has_symptom, verdict, says in (
+        (bug, True, "Not yet", "never take away"),
+        ("return out + x", False, "Not yet", "negative values"),
+        ("return F.relu(out + x)", False, "Passed", "Right"),
+    ):
+        type_in(notebook, program, source.replace(bug, line))
+        for place in range(program, program + 3):
+            notebook.run_cell(place)
+        assert (" 0% got smaller" in symptom.inner_text()) == has_symptom
+        assert verdict in panel.inner_text()
+        assert says in panel.inner_text()
+    assert notebook.errors() == []
+
+
 def type_in(notebook: Notebook, place: int, source: str) -> None:
     """Replace a cell's text by keyboard."""
     editor = notebook.page.locator(".jp-Notebook-cell").nth(place).locator(".cm-content")
