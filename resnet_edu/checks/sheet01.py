@@ -523,8 +523,9 @@ batch_norm = Check(
         ),
         Mistake(
             "eps-outside-root",
-            "You add eps to the standard deviation. It is added one step earlier, to the variance: that "
-            "makes a difference where the variance is small.",
+            "You add eps to the standard deviation. It matters where the variance is next to nothing: "
+            "there you divide by 0.00001 and not by 0.003, and rounding errors come out 300 times as "
+            "large.",
             [lambda x, g, b, eps=1e-5: _affine(_centred(x) / (_variance(x).sqrt() + eps), g, b)],
         ),
         Mistake(
@@ -589,7 +590,8 @@ batch_norm = Check(
         Mistake(
             "gamma-along-width",
             "gamma and beta have one number for each channel, but they meet the last dimension, the "
-            "width. PyTorch lines up shapes from the right: compare (C,) with (N, C, H, W).",
+            "width: PyTorch lines up shapes from the right. It stops with an error, or, where the two "
+            "are equal, scales columns of the image.",
             [lambda x, g, b, eps=1e-5: g * _normalised(x, eps) + b],
         ),
         Mistake(
@@ -660,8 +662,8 @@ conv_block = Check(
         ),
         Mistake(
             "padding-fixed",
-            "The size is kept for a 3x3 kernel only. A larger kernel reaches further over the edge, and "
-            "a 1x1 kernel not at all.",
+            "Your padding suits a 3x3 kernel only. With it, a 5x5 kernel makes the image smaller in "
+            "each block, and a 1x1 kernel makes it larger, by a frame that holds nothing of the image.",
             [variant(ConvBlock, conv=lambda i, o, k=3, s=1: nn.Conv2d(i, o, k, s, 1, bias=False))],
         ),
         Mistake(

@@ -808,8 +808,8 @@ gradient_norms = Check(
         ),
         Mistake(
             "values-are-tensors",
-            "The values are tensors. The task asks for floats: they are easy to print and compare, and "
-            "hold no memory of the model.",
+            "The values are tensors. What you measure is to be printed, compared and written into "
+            "files, and that wants plain numbers: Python's `json`, for one, refuses a tensor.",
             [_version(read=_read(torch.Tensor.norm))],
         ),
         Mistake(

@@ -234,14 +234,14 @@ deepen_by_identity = Check(
         ),
         Mistake(
             "layers-not-blocks",
-            "Your network has half of the new blocks, so it is less deep than its owner believes. "
+            "Your network has half of the new blocks, so it is shallower than its owner believes. "
             "`extra_blocks` counts blocks, and a block has two layers.",
             [_version(count=lambda extra: extra // 2)],
         ),
         Mistake(
             "rest-left-out",
-            "Where `extra_blocks` is not a multiple of three, some are missing, and the network is less "
-            "deep than its owner believes. The stages need not get equally many.",
+            "Where `extra_blocks` is not a multiple of three, some are missing, and the network is "
+            "shallower than its owner believes. The stages need not get equally many.",
             [_version(count=lambda extra: extra // 3 * 3)],
         ),
         Mistake(

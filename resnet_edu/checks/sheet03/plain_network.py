@@ -262,8 +262,8 @@ plain_network = Check(
         ),
         Mistake(
             "shortcuts",
-            "Your blocks add their input to their output. This network is to be plain, as the one with "
-            "which residual networks are compared.",
+            "Your blocks add their input to their output. This is the network that residual networks "
+            "are compared with: with shortcuts in both, nobody sees what they change.",
             [_version(block=_with_identity)],
         ),
     ),

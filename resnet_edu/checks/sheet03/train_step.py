@@ -196,8 +196,9 @@ train_step = Check(
         ),
         Mistake(
             "loss-after-the-step",
-            "You return the loss after the step. The task asks for the one that the gradients came from; "
-            "it costs no second forward pass.",
+            "You return the loss after the step. That costs a second forward pass, moves batch norm's "
+            "running statistics once more, and flatters: the network has just learned from these very "
+            "images.",
             [
                 _returning(lambda m, _loss, x, y: F.cross_entropy(m(x), y).item()),
             ],
@@ -210,8 +211,9 @@ train_step = Check(
         ),
         Mistake(
             "softmax-first",
-            "You put a softmax in front of the cross-entropy, which has its own. Twice softmax makes the "
-            "gradient small and wrong.",
+            "You put a softmax in front of the cross-entropy, which has its own. With two, the gradient "
+            "becomes small, and a network that is sure and right still has a loss of 1.46 with ten "
+            "classes.",
             [_version(loss_of=lambda logits, y: F.cross_entropy(logits.softmax(1), y))],
         ),
         Mistake(

@@ -188,8 +188,8 @@ identity_shortcut = Check(
         ),
         Mistake(
             "detached",
-            "The numbers are right, but no gradient comes back through the shortcut, and that is what it "
-            "is for. Do not detach it, and stay in autograd.",
+            "The numbers are right, but no gradient comes back through the shortcut. It is there to "
+            "give the gradient a way around each block, and something cuts it off from autograd.",
             [lambda x, out_channels, stride: _identity_shortcut(x.detach(), out_channels, stride)],
         ),
     ),

@@ -68,8 +68,8 @@ pre_activation_block = Check(
     mistakes=(
         Mistake(
             "relu-after-addition",
-            "There is a ReLU after the addition. Here nothing may stand in the way from block to block: "
-            "the sum goes out as it is.",
+            "There is a ReLU after the addition. What the sum holds below zero is lost there, and gets "
+            "no gradient on its way back, in every block: this form of the block was made to end that.",
             [_version(lambda b, x: F.relu(x + _branch(b, x)))],
         ),
         Mistake(

@@ -127,8 +127,9 @@ without_block = Check(
     mistakes=(
         Mistake(
             "no-value-error",
-            "For a block that changes the shape you raise no ValueError. What comes out of it cannot be "
-            "what went in, so it cannot be the identity.",
+            "For a block that changes the shape you raise no ValueError. It cannot be the identity: the "
+            "block after it gets other channels than it was made for, and stops with an error that does "
+            "not say why.",
             [_version(_set(nn.Identity), strict=False)],
         ),
         Mistake(
