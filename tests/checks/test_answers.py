@@ -92,3 +92,11 @@ def test_mistakes_have_different_names_and_short_messages(check: Check) -> None:
         assert mistake.name == mistake.name.lower().replace(" ", "-")
         assert 1 <= mistake.message.count(".") <= 5
         assert len(mistake.message) <= 260
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_a_message_names_the_mistake_and_says_why_it_matters(check: Check) -> None:
+    for said in (*check.mistakes, *check.places):
+        sentences = re.findall(r"[.!?]\)?(?=\s|$)", said.message)
+        assert len(sentences) >= 2, f"only {len(sentences)} sentence: {said}"
+        assert len(said.message.split()) <= 60, f"too long to be read: {said}"
