@@ -422,6 +422,59 @@ def left_in_train_mode(model, names, inputs):
     return kept
 
 
+@right(checks.capture)
+def another_class_for_a_moment(model, names, inputs):
+    found, modules = {}, {name: model.get_submodule(name) for name in names}
+    kinds = {name: type(module) for name, module in modules.items()}
+
+    def listening(name, kind):
+        def forward(self, *args):
+            out = kind.forward(self, *args)
+            found[name] = out * 1
+            return out
+
+        return type("Listening", (kind,), {"forward": forward})
+
+    try:
+        for name, module in modules.items():
+            module.__class__ = listening(name, kinds[name])
+        model(inputs)
+    finally:
+        for name, module in modules.items():
+            module.__class__ = kinds[name]
+    return found
+
+
+@wrong(checks.capture, "order-of-running")
+def a_list_then_zipped(model, names, inputs):
+    kept = []
+    modules = [model.get_submodule(name) for name in names]
+    handles = [m.register_forward_hook(lambda m, i, o: kept.append(o.clone())) for m in modules]
+    try:
+        model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return dict(zip(names, kept, strict=True))
+
+
+@wrong(checks.capture, "not-copied")
+def the_lambda_returns_the_copy(model, names, inputs):
+    kept = {}
+    handles = [
+        model.get_submodule(name).register_forward_hook(
+            lambda m, i, o, name=name: kept.setdefault(name, o.clone())
+        )
+        for name in names
+    ]
+    try:
+        model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return kept
+
+
 # 6.2
 
 
@@ -745,6 +798,28 @@ def training_goes_on(model, layer, image, class_index):
 @wrong(checks.grad_cam, "wrong-type")
 def numpy_map(model, layer, image, class_index):
     return measure.grad_cam(model, layer, image, class_index).numpy()
+
+
+@right(checks.grad_cam)
+def by_adding_nothing_to_the_maps(model, layer, image, class_index):
+    module, kept = model.get_submodule(layer), []
+    with module.register_forward_hook(lambda m, i, o: kept.append(o.detach())), torch.no_grad():
+        model(image[None])
+    (maps,) = kept
+    nothing = torch.zeros_like(maps, requires_grad=True)
+    with module.register_forward_hook(lambda m, i, o: o + nothing):
+        logit = model(image[None])[0][class_index]
+    (gradient,) = torch.autograd.grad(logit, nothing)
+    heat = torch.einsum("nchw,nc->nhw", maps, gradient.sum((-1, -2))).clamp_min(0)[:, None]
+    heat = nn.Upsample(size=tuple(image.shape[1:]), mode="bilinear")(heat).squeeze()
+    return heat / heat.amax().clamp_min(torch.finfo(heat.dtype).tiny)
+
+
+@wrong(checks.grad_cam, "not-normalised")
+def cut_off_at_one(model, layer, image, class_index):
+    maps, gradient = _cam(model, layer, image, class_index)
+    heat = _sum(gradient.mean((2, 3), keepdim=True), maps).relu()
+    return F.interpolate(heat, image.shape[1:], mode="bilinear")[0, 0].clamp(0, 1)
 
 
 # 6.3
@@ -1106,4 +1181,47 @@ def whole_stages(model, batches):
     for name, value in _taken_out(model, batches).items():
         stage = name.split(".")[0]
         found[stage] = found.get(stage, 0) + value
+    return found
+
+
+@right(checks.block_importance)
+def forward_of_a_copys_block(model, batches):
+    copied, lost = copy.deepcopy(model).eval(), {}
+    whole = _accuracy_of(copied, batches)
+    for name in _names(copied):
+        block = copied.get_submodule(name)
+        block.forward = lambda x: x
+        lost[name] = whole - _accuracy_of(copied, batches)
+        del block.forward
+    return lost
+
+
+@wrong(checks.block_importance, "batches-alike")
+def number_of_batches_times_their_size(model, batches):
+    def score(net, batches):
+        with torch.no_grad():
+            right = sum((net(x).argmax(1) == y).sum().item() for x, y in batches)
+        return right / (len(batches) * len(batches[0][0]))
+
+    return _taken_out(model, batches, score=score)
+
+
+@wrong(checks.block_importance, "mode-as-it-comes")
+def evaluation_mode_comes_too_late(model, batches):
+    whole = _accuracy_of(model, batches)
+    found = _taken_out(model, batches, lambda _, without: without)
+    return {name: whole - without for name, without in found.items()}
+
+
+@wrong(checks.block_importance, "bias-left")
+def last_convolution_set_to_zero(model, batches):
+    copied = copy.deepcopy(model).eval()
+    whole, found = _accuracy_of(copied, batches), {}
+    for name in _names(copied):
+        block = copied.get_submodule(name)
+        conv = block.conv3 if hasattr(block, "conv3") else block.conv2
+        weight = conv.weight.detach().clone()
+        nn.init.zeros_(conv.weight)
+        found[name] = whole - _accuracy_of(copied, batches)
+        conv.weight.data = weight
     return found

@@ -174,6 +174,24 @@ def everything_anew(model, num_classes):
     model.apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)
 
 
+@right(checks.replace_head)
+def deleted_and_lazy(model, num_classes):
+    del model.fc
+    model.fc = nn.LazyLinear(num_classes)
+
+
+@wrong(checks.replace_head, "not-random")
+def starts_at_zero(model, num_classes):
+    model.fc = nn.Linear(model.fc.in_features, num_classes)
+    for parameter in model.fc.parameters():
+        nn.init.zeros_(parameter)
+
+
+@wrong(checks.replace_head, "old-layer-changed")
+def a_new_weight_for_the_old_layer(model, num_classes):
+    model.fc.weight = nn.Parameter(torch.randn(num_classes, model.fc.in_features))
+
+
 # 7.2
 
 STAGES = ["stem", "layer1", "layer2", "layer3", "layer4"]
@@ -400,6 +418,47 @@ def under_no_grad(model, up_to):
 @wrong(checks.freeze, "one-stage-too-many")
 def counts_wrongly(model, up_to):
     _frozen(model, [*STAGES, "fc"][: _known(up_to) + 2])
+
+
+@right(checks.freeze)
+def detached_in_place(model, up_to):
+    order = ["stem", "layer1", "layer2", "layer3", "layer4"]
+    if order.count(up_to) != 1:
+        raise ValueError(up_to)
+    for name, module in model.named_children():
+        place = int(name[-1]) if name.startswith("layer") else 9 if name == "fc" else 0
+        if place <= order.index(up_to):
+            for parameter in module.parameters():
+                parameter.detach_()
+
+
+@wrong(checks.freeze, "stem-not-found")
+def until_the_name_is_met(model, up_to):
+    if up_to not in ("stem", "layer1", "layer2", "layer3", "layer4"):
+        raise ValueError(up_to)
+    for name, child in model.named_children():
+        child.requires_grad_(False)
+        if name == up_to:
+            break
+
+
+@wrong(checks.freeze, "alphabet")
+def names_compared(model, up_to):
+    if up_to not in ("stem", "layer1", "layer2", "layer3", "layer4"):
+        raise ValueError(up_to)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.split(".")[0] > up_to
+
+
+@wrong(checks.freeze, "unknown-name-ignored")
+def the_head_is_a_stage_too(model, up_to):
+    names = ["stem", "layer1", "layer2", "layer3", "layer4", "fc"]
+    if up_to not in names:
+        raise ValueError(up_to)
+    for name, parameter in model.named_parameters():
+        part = name.split(".")[0]
+        part = "stem" if part in ("conv1", "bn1") else part
+        parameter.requires_grad = names.index(part) > names.index(up_to)
 
 
 # 7.3
@@ -693,6 +752,31 @@ def freezes_more(model):
 def eval_last(model):
     model.train()
     model.eval()
+
+
+@right(checks.train_mode)
+def another_class_for_single_modules(model):
+    class Frozen(nn.BatchNorm2d):
+        def train(self, mode=True):
+            return super().train(False)
+
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and not module.bias.requires_grad:
+            module.__class__ = Frozen
+    model.train()
+
+
+@wrong(checks.train_mode, "statistics-stopped")
+def statistics_put_back_after_each_pass(model):
+    def put_back(bn, inputs, output):
+        bn.load_state_dict(kept[bn])
+
+    kept = {}
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+            kept[module] = copy.deepcopy(module.state_dict())
+            module.register_forward_hook(put_back)
+    model.train()
 
 
 # 7.4
@@ -1171,3 +1255,12 @@ def the_head_is_trained(model, train, test):
     model.train(was)
     with torch.no_grad():
         return (copy.deepcopy(model).eval()(test[0]).argmax(1) == test[1]).float().mean().item()
+
+
+@right(checks.linear_probe)
+def the_nearest_mean(model, train, test):
+    body = _without_head(model)
+    with torch.no_grad():
+        known, unknown = body(train[0]), body(test[0])
+    means = torch.stack([known[train[1] == k].mean(0) for k in range(int(train[1].max()) + 1)])
+    return float((torch.cdist(unknown, means).argmin(1) == test[1]).double().mean())

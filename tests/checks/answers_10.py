@@ -436,6 +436,37 @@ def gives_it_biases(torch_model):
     return {"biases": _biases(torch_model), "statistics": _statistics(torch_model)}
 
 
+@right(checks.explain_difference)
+def all_from_the_batch_norms(torch_model):
+    channels = sum(b.numel() for name, b in torch_model.named_buffers() if name.endswith("mean"))
+    return dict(statistics=2 * channels, biases=channels)
+
+
+@wrong(checks.explain_difference, "looked-for-biases")
+def counts_what_is_none(torch_model):
+    convs = [m for m in torch_model.modules() if isinstance(m, nn.Conv2d)]
+    return {
+        "biases": sum(conv.bias.numel() for conv in convs),
+        "statistics": _statistics(torch_model),
+    }
+
+
+@wrong(checks.explain_difference, "numbers-of-one-network")
+def what_is_left_of_79680(torch_model):
+    biases = _biases(torch_model)
+    return {"biases": biases, "statistics": 79_680 - biases}
+
+
+@wrong(checks.explain_difference, "weights-counted-too")
+def three_numbers_for_a_channel(torch_model):
+    norms = [m for m in torch_model.modules() if isinstance(m, nn.BatchNorm2d)]
+    each = ("bias", "running_mean", "running_var")
+    return {
+        "biases": _biases(torch_model),
+        "statistics": sum(getattr(norm, name).numel() for norm in norms for name in each),
+    }
+
+
 # 10.3
 
 
@@ -633,3 +664,23 @@ def frozen(conv_bias, bn):
     for p in bn.parameters():
         p.requires_grad = False
     bn.bias += conv_bias.detach() * bn.weight / torch.sqrt(bn.running_var + bn.eps)
+
+
+@right(checks.fold_bias)
+def what_it_adds_to_nothing(conv_bias, bn):
+    both = torch.stack([conv_bias.detach(), torch.zeros_like(conv_bias)])
+    with torch.no_grad():
+        with_bias, without = bn(both[..., None, None])[..., 0, 0]
+        bn.bias += with_bias - without
+
+
+@wrong(checks.fold_bias, "variance-without-root")
+@torch.no_grad()
+def root_of_the_square(conv_bias, bn):
+    bn.bias += conv_bias * bn.weight / torch.sqrt(bn.running_var**2 + bn.eps)
+
+
+@wrong(checks.fold_bias, "not-in-its-numbers")
+def added_on_the_way_in(conv_bias, bn):
+    bias = conv_bias.detach()[:, None, None]
+    bn.register_forward_pre_hook(lambda _, args: (args[0] + bias,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -83,6 +84,16 @@ def _in_mode(mode: bool | None, after: bool | None) -> Answer:
     return block_importance
 
 
+def _whole_as_it_comes(on_a_copy: bool) -> Answer:
+    """Measures the whole network before it is put into evaluation mode, and the others after."""
+
+    def block_importance(model: nn.Module, batches: Batches) -> dict[str, float]:
+        whole = _accuracy(copy.deepcopy(model) if on_a_copy else model, batches)
+        return _version(lost=lambda _, without: whole - without)(copy.deepcopy(model), batches)
+
+    return block_importance
+
+
 def _blocks(model: nn.Module) -> Iterator[tuple[str, nn.Sequential, int]]:
     for name, stage in model.named_children():
         if name.startswith("layer"):
@@ -105,17 +116,21 @@ def _every_block(model: nn.Module, batches: Batches) -> None:
         stage[place] = block
 
 
-def _without_weight(model: nn.Module, batches: Batches) -> dict[str, float]:
-    with in_mode(model, training=False):
-        whole, found = _accuracy(model, batches), {}
-        for name, stage, place in _removable(model):
-            block = stage[place]
-            last = block.bn3 if hasattr(block, "bn3") else block.bn2
-            weight = last.weight.data
-            last.weight.data = torch.zeros_like(weight)
-            found[name] = whole - _accuracy(model, batches)
-            last.weight.data = weight
-    return found
+def _without_weight(kind: str) -> Answer:
+    """Sets the weight of the last batch norm to zero, or that of the last convolution."""
+
+    def block_importance(model: nn.Module, batches: Batches) -> dict[str, float]:
+        with in_mode(model, training=False):
+            whole, found = _accuracy(model, batches), {}
+            for name, stage, place in _removable(model):
+                last = getattr(stage[place], f"{kind}3", None) or getattr(stage[place], f"{kind}2")
+                weight = last.weight.data
+                last.weight.data = torch.zeros_like(weight)
+                found[name] = whole - _accuracy(model, batches)
+                last.weight.data = weight
+        return found
+
+    return block_importance
 
 
 class _Zeros(nn.Module):
@@ -137,6 +152,11 @@ def _mean_loss(model: nn.Module, batches: Batches) -> float:
 def _mean_of_means(model: nn.Module, batches: Batches) -> float:
     counts = _counts(model, batches)
     return sum(right / size for right, size in counts) / len(counts)
+
+
+def _batches_alike(model: nn.Module, batches: Batches) -> float:
+    counts = _counts(model, batches)
+    return sum(right for right, _ in counts) / (len(counts) * counts[0][1])
 
 
 def _of_one_batch(place: int) -> Score:
@@ -402,6 +422,13 @@ block_importance = Check(
             [_version(score=_mean_of_means)],
         ),
         Mistake(
+            "batches-alike",
+            "You count the images as if every batch had as many as the first. The last batch is "
+            "smaller here: you divide by images that do not exist, and every accuracy comes out "
+            "too low.",
+            [_version(score=_batches_alike)],
+        ),
+        Mistake(
             "one-batch-only",
             "Only one of the batches counts. On few images chance decides: of 17, a single answer "
             "is 6%.",
@@ -422,10 +449,10 @@ block_importance = Check(
         ),
         Mistake(
             "bias-left",
-            "You set the last batch norm's weight to zero, and its bias still goes into the sum. "
-            "So you measure a network with a constant in the block's place, and not one without "
-            "the block.",
-            [_without_weight],
+            "You set weights to zero, and the last batch norm's bias still goes into the sum. So "
+            "you measure a network with a constant in the block's place, and not one without the "
+            "block.",
+            [_without_weight("bn"), _without_weight("conv")],
         ),
         Mistake(
             "zeros-instead-of-identity",
@@ -445,7 +472,7 @@ block_importance = Check(
             "You measure in the mode in which the model comes. In train mode, batch norm takes "
             "the statistics of each batch, and changes its own: your measurement alters what it "
             "measures.",
-            [_in_mode(None, None)],
+            [_in_mode(None, None), _whole_as_it_comes(False), _whole_as_it_comes(True)],
         ),
         EVERY_BLOCK,
     ),

@@ -60,6 +60,14 @@ def _version(keep: Keep, mode: bool | None = None, back: bool = False) -> Answer
     return capture
 
 
+def _in_the_order_of_running(
+    model: nn.Module, names: Sequence[str], inputs: Tensor
+) -> dict[str, Tensor]:
+    outputs = _capture(model, names, inputs)
+    ran = [name for name, _ in model.named_modules() if name in outputs]
+    return dict(zip(names, (outputs[name] for name in ran), strict=True))
+
+
 def _by_itself(model: nn.Module, names: Sequence[str], inputs: Tensor) -> dict[str, Tensor]:
     return {name: model.get_submodule(name)(inputs) for name in names}
 
@@ -246,6 +254,12 @@ capture = Check(
                 _version(lambda args, _: args[0].clone()),
                 _version(lambda args, _: args[0]),
             ],
+        ),
+        Mistake(
+            "order-of-running",
+            "The outputs stand under each other's names: you put them in the order in which the "
+            "modules run, and the names come in another. Whoever looks one up sees another layer.",
+            [_in_the_order_of_running],
         ),
         Mistake(
             "one-image-only",

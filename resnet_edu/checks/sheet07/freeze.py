@@ -14,7 +14,7 @@ from resnet_edu.networks import ResNet, stage_of
 
 PARTS = ("stem", "layer1", "layer2", "layer3", "layer4", "fc")
 STAGES = PARTS[:-1]
-UNKNOWN = ("layer5", "layer", "block2")
+UNKNOWN = ("layer5", "layer", "block2", "fc")
 
 Frozen = Callable[[str], Collection[str]]
 """From a stage's name to the names of the parts that are frozen."""
@@ -43,6 +43,11 @@ def _version(
                 parameter.requires_grad = False
 
     return freeze
+
+
+def _by_the_alphabet(up_to: str) -> Collection[str]:
+    """Compares the names of modules as texts."""
+    return [part for part in PARTS if ("conv1" if part == "stem" else part) <= up_to]
 
 
 def _late(frozen: Collection[str]) -> Answer:
@@ -232,6 +237,21 @@ freeze = Check(
             [_version(refused=lambda up_to: up_to not in STAGES[1:])],
         ),
         Mistake(
+            "stem-not-found",
+            "No module is called `stem`: looked for by that name it is never met, and your loop "
+            "freezes everything, or nothing. The stem is two modules.",
+            [
+                _version(lambda up_to: PARTS if up_to == "stem" else _up_to(up_to)),
+                _version(lambda up_to: () if up_to == "stem" else _up_to(up_to)),
+            ],
+        ),
+        Mistake(
+            "alphabet",
+            "You compare names by the alphabet. There `fc` stands before every layer, and `stem` "
+            "behind them all: the head is frozen too, and for `stem` everything.",
+            [_version(_by_the_alphabet)],
+        ),
+        Mistake(
             "batch-norms-left-out",
             "The convolutions are frozen, and the batch norms are not. Their weights and biases "
             "scale and shift every channel, so a stage that counts as frozen goes on changing.",
@@ -292,7 +312,7 @@ freeze = Check(
         ),
         Mistake(
             "unknown-name-ignored",
-            "For a name that no stage has there is no ValueError. Whoever mistypes one trains a "
+            "For a name that no stage has there is no ValueError. Whoever gives one trains a "
             "network that is frozen otherwise than they think, and nothing tells them.",
             [_if_unknown(parts) for parts in ((), STAGES, PARTS, ("stem",))],
         ),
@@ -307,7 +327,7 @@ freeze = Check(
         Place(
             "for a name that no stage has",
             "unknown-name-ignored",
-            "For a name that no stage has there is no ValueError. Whoever mistypes one trains a "
+            "For a name that no stage has there is no ValueError. Whoever gives one trains a "
             "network that is frozen otherwise than they think, and nothing tells them.",
         ),
         Place(

@@ -70,6 +70,15 @@ def _renamed_only(model: nn.Module, num_classes: int) -> None:
     model.fc.out_features = num_classes
 
 
+def _all_alike(value: float) -> Callable[[nn.Linear, int], nn.Linear]:
+    def make(old: nn.Linear, num_classes: int) -> nn.Linear:
+        new = nn.Linear(old.in_features, num_classes)
+        nn.init.constant_(new.weight, value)
+        return new
+
+    return make
+
+
 def _on_a_copy(model: nn.Module, num_classes: int) -> nn.Module:
     copied = copy.deepcopy(model)
     _replace_head(copied, num_classes)
@@ -108,6 +117,8 @@ def _observe(answer: Answer, case: tuple[type[nn.Module], int, int], see: See) -
     kept = [k for k in ("weight", "bias") if _shares_rows(getattr(head, k), before[f"fc.{k}"])]
     see("numbers of the old head in the new one", ", ".join(kept) or "none")
     fixed = [name for name, p in model.named_parameters() if not p.requires_grad]
+    alike = head.weight.numel() > 1 and bool((head.weight == head.weight.flatten()[0]).all())
+    see("weights of the head", "all the same number" if alike else "different numbers")
     see("the head can be trained", "no" if any(n.startswith("fc.") for n in fixed) else "yes")
     _see_backbone(model, before, parameters, see)
 
@@ -181,6 +192,13 @@ def _require_new(
 def _does_not_fit(head: nn.Module, old: nn.Linear) -> Wrong:
     shape = tuple(getattr(head, "weight", torch.zeros(())).shape)
     rows = (("Features before `fc`", str(old.in_features)), ("Shape of `fc.weight`", str(shape)))
+    if head is old:
+        return Wrong(
+            "old-layer-changed",
+            "You give the old layer new numbers, and its weight and its bias no longer have the same "
+            "number of classes. It cannot add the two, and stops with an error.",
+            rows,
+        )
     if len(shape) == 2 and shape[0] == old.in_features:
         return Wrong(
             "arguments-swapped",
@@ -268,6 +286,12 @@ replace_head = Check(
             [_version(lambda old, n: nn.Linear(old.in_features, n, bias=False))],
         ),
         Mistake(
+            "not-random",
+            "All weights of the new head are the same number. Every class then weighs the features in the "
+            "same way, and at first no gradient gets through the head to the layers before it.",
+            [_version(_all_alike(0.0)), _version(_all_alike(1.0))],
+        ),
+        Mistake(
             "backbone-frozen",
             "The head is right, but the rest of the model can no longer be trained. Whoever wants "
             "to tune all of it trains the head alone, and nothing says so.",
@@ -312,6 +336,12 @@ replace_head = Check(
             "backbone-changed",
             "The head is right, but the rest of the model is not as it was. It is what the "
             "network has learned, and what the new head is to build on.",
+        ),
+        Place(
+            "weights of the head",
+            "not-random",
+            "All weights of the new head are the same number. Every class then weighs the features in the "
+            "same way, and at first no gradient gets through the head to the layers before it.",
         ),
         Place(
             "further tensors",

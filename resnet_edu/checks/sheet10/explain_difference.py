@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -10,11 +11,20 @@ from torch import nn
 
 from resnet_edu.checks.check import Answer, Check, Mistake
 from resnet_edu.checks.compare import See, whole_number, wrong_type
-from resnet_edu.checks.guard import Wrong
+from resnet_edu.checks.guard import Wrong, shortened
 from resnet_edu.networks import resnet50, resnet101, resnet152
 
 Count = Callable[[nn.Module], int]
 KEYS = ("biases", "statistics")
+NO_BIAS = re.compile(
+    r"'NoneType' object has no attribute '(numel|nelement|shape|size|data|sum)'"
+    r"|object of type 'NoneType' has no len"
+)
+LOOKED_FOR_BIASES = (
+    "You count biases that the PyTorch network has. Its convolutions have none, and what "
+    "both have explains no difference: ask where Keras's convolutions, of the same "
+    "shapes, would have one."
+)
 
 
 def _convs(model: nn.Module, keep: str = "") -> Iterator[nn.Conv2d]:
@@ -88,6 +98,11 @@ def _observe(
     size = _size(model)
     try:
         found = answer(model)
+    except (AttributeError, TypeError) as error:
+        if not NO_BIAS.match(str(error)):
+            raise
+        rows = (("Error", shortened(f"{type(error).__name__}: {error}")),)
+        raise Wrong("looked-for-biases", LOOKED_FOR_BIASES, rows) from None
     finally:
         after = _size(model)
         if after != size:
@@ -129,9 +144,14 @@ explain_difference = Check(
     mistakes=(
         Mistake(
             "numbers-of-one-network",
-            "For ResNet-50 your numbers are right, and you give the same ones for every network. "
-            "A ResNet-101 has other layers, and of its difference they explain nothing.",
-            [_version(lambda _: 26_560), _version(statistics=lambda _: 53_120)],
+            "For ResNet-50 your numbers are right, but one of them, or their sum, is the same for every "
+            "network. A ResNet-101 has other layers, and of its difference they explain nothing.",
+            [
+                _version(lambda _: 26_560),
+                _version(statistics=lambda _: 53_120),
+                _version(lambda m: 79_680 - _statistics(m)),
+                _version(statistics=lambda m: 79_680 - _biases(m)),
+            ],
         ),
         Mistake(
             "keys-swapped",
@@ -163,10 +183,13 @@ explain_difference = Check(
         ),
         Mistake(
             "looked-for-biases",
-            "You count biases that the PyTorch network has. Its convolutions have none, and what "
-            "both have explains no difference: ask where Keras's convolutions, of the same "
-            "shapes, would have one.",
-            _biases_are(lambda _: 0, lambda m: m.fc.out_features),
+            LOOKED_FOR_BIASES,
+            _biases_are(
+                lambda _: 0,
+                lambda m: m.fc.out_features,
+                lambda m: sum(conv.bias.numel() for conv in _convs(m)),
+                lambda m: sum(len(conv.bias) for conv in _convs(m)),
+            ),
         ),
         Mistake(
             "shortcuts-left-out",
@@ -247,10 +270,12 @@ explain_difference = Check(
         ),
         Mistake(
             "weights-counted-too",
-            "Your `statistics` hold the weight and the bias of batch norm as well. Both frameworks "
+            "Your `statistics` hold batch norm's weight or bias as well, or both. Both frameworks "
             "count those as parameters: they explain nothing.",
             _statistics_are(
-                lambda m: 2 * _statistics(m), lambda m: 2 * _statistics(m) + len([*_norms(m)])
+                lambda m: 2 * _statistics(m),
+                lambda m: 2 * _statistics(m) + len([*_norms(m)]),
+                lambda m: 3 * _statistics(m) // 2,
             ),
         ),
         Mistake(

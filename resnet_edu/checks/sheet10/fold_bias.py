@@ -104,11 +104,29 @@ def _observe(answer: Answer, case: tuple[int, float], see: See) -> None:
     if not same(snapshot(out), wanted):  # only then does it matter which way was tried
         changed = [name for name, value in bn.state_dict().items() if not value.equal(before[name])]
         see("what has changed", ", ".join(changed))
+    else:
+        _require_in_its_numbers(bn, x, wanted)
     see("conv_bias, afterwards", conv_bias)
     kept = all(p is parameters.get(name) for name, p in bn.named_parameters())
     see("parameters of bn", "the same objects as before" if kept else "new objects")
     frozen = [name for name, p in bn.named_parameters() if not p.requires_grad]
     see("parameters that cannot be trained any more", ", ".join(frozen) or "none")
+
+
+def _require_in_its_numbers(bn: nn.BatchNorm2d, x: Tensor, wanted: Tensor) -> None:
+    """Is it right also where its numbers are loaded into another one? Raises Wrong."""
+    other = nn.BatchNorm2d(bn.num_features, eps=bn.eps).eval()
+    other.load_state_dict(bn.state_dict(), strict=False)
+    if not same(snapshot(other(x)), wanted):
+        raise Wrong(
+            "not-in-its-numbers",
+            "This batch norm gives the right output, but its numbers alone do not. Saved, and loaded "
+            "into another network, they would give answers without the bias.",
+            (
+                ("Looked at", "a new batch norm that got the numbers of `bn`"),
+                ("Got", "another output"),
+            ),
+        )
 
 
 def _require_no_history(bn: nn.BatchNorm2d) -> None:
@@ -179,6 +197,7 @@ fold_bias = Check(
             [
                 _bias(lambda b, bn: b * bn.weight / (bn.running_var + bn.eps)),
                 _bias(lambda b, bn: b * bn.weight / bn.running_var),
+                _bias(lambda b, bn: b * bn.weight / (bn.running_var**2 + bn.eps).sqrt()),
                 _bias(lambda b, bn: b * bn.weight / (bn.running_var + bn.eps), -1),
             ],
         ),
