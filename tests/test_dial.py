@@ -228,9 +228,23 @@ def test_accuracy_along_shows_middle_and_spread() -> None:
     probe, tuned, guess = ax.lines
     assert list(probe.get_ydata()) == [0.7, 0.8]
     assert np.round(tuned.get_xdata()).tolist() == [1]
-    assert (list(guess.get_xdata()), list(guess.get_ydata())) == ([1], [0.9])
+    assert (guess.get_xdata()[0], guess.get_ydata()[0]) == (probe.get_xdata()[1], 0.9)
     spread = ax.collections[0].get_segments()[0][:, 1]
     assert list(spread) == [0.5, 0.9]
     assert "probe 1: 70%, 5: 80%" in ax.get_label()
     assert "predicted for probe: 90%" in ax.get_label()
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "5"]
+
+
+def test_a_prediction_below_the_axis_makes_it_longer_and_equal_ones_stand_side_by_side() -> None:
+    runs = {"probe": {5: [0.8]}, "tuned": {5: [0.9]}}
+    ax = draw.accuracy_along(
+        runs,
+        "labels per class",
+        colours={"probe": "third", "tuned": "residual"},
+        low=0.5,
+        predicted=(5, {"probe": 10, "tuned": 10}),
+    )
+    one, other = ax.lines[2:]
+    assert ax.get_ylim()[0] < 0.1 < ax.get_ylim()[1]
+    assert one.get_xdata()[0] < other.get_xdata()[0]

@@ -54,7 +54,7 @@ def bars(
     ax.set_yticks(rows, names)
     ax.invert_yaxis()
     if not log and all(isinstance(value, int) for value in values):
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.margins(x=0.15)
     ax.set_xlabel(unit)
     style.title(ax, title)

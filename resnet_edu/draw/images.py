@@ -34,6 +34,9 @@ def images(
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax, (name, pixels) in zip(grid, pictures.items(), strict=False):
         _image(ax, np.asarray(pixels), symmetric=symmetric)
+        ax.spines[:].set(
+            visible=True, color=COLOURS["ghost"]
+        )  # white ends somewhere on a white page
         ax.set_title(name, loc="center", fontweight="normal")
         ax.set_label(f"Image: {name}.")
     for ax in grid[len(pictures) :]:

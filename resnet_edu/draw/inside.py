@@ -56,7 +56,7 @@ def by_block(
         grid[0].scatter(
             at, list(guesses.values()), marker="D", s=60, zorder=3, label="your prediction", **look
         )
-        grid[0].legend(frameon=False)
+        grid[0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
         said = ", ".join(f"{block} {value:.2g}" for block, value in guesses.items())
         grid[0].set_label(f"{grid[0].get_label()} Your prediction: {said}.")
     return grid

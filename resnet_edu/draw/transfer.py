@@ -29,15 +29,17 @@ def accuracy_along(
 
     The places stand in the order in which `runs` first names them, at equal distances; a way may leave
     some out. `colours` maps a way to one of COLOURS; of the ways of one colour the last has a full line.
-    The axis begins at `low`. `predicted` is a place, and for some ways a prediction there, in percent.
+    The axis begins at `low`, or at the lowest prediction. `predicted` is a place, and for some ways a
+    prediction there, in percent.
     """
     ax = ax or axes(width=7.5, height=3.8)[0]
     places = list(dict.fromkeys(place for way in runs.values() for place in way))
     looks = dashes({name: colours[name] for name in runs})
     said = []
-    for number, (name, way) in enumerate(runs.items()):
-        aside = 0.05 * (number - (len(runs) - 1) / 2)  # so that the spreads can be told apart
-        x = [places.index(place) + aside for place in way]
+    # so that the spreads, and the predictions, can be told apart
+    beside = {name: 0.05 * (i - (len(runs) - 1) / 2) for i, name in enumerate(runs)}
+    for name, way in runs.items():
+        x = [places.index(place) + beside[name] for place in way]
         middle = [float(np.median(values)) for values in way.values()]
         ends = [min(v) for v in way.values()], [max(v) for v in way.values()]
         colour = COLOURS[colours[name]]
@@ -46,7 +48,11 @@ def accuracy_along(
         found = ", ".join(f"{p}: {m:.0%}" for p, m in zip(way, middle, strict=True))
         said.append(f"{name} {found}")
     if predicted:
-        said += _diamonds(ax, places.index(predicted[0]), predicted[1], colours)
+        place, guesses = places.index(predicted[0]), predicted[1]
+        known = {name: guess for name, guess in guesses.items() if guess is not None}
+        _diamonds(ax, {name: place + beside[name] for name in known}, known, colours)
+        said += [f"predicted for {name}: {guess:.0f}%" for name, guess in known.items()]
+        low = min([low, *(guess / 100 - 0.03 for guess in known.values())])
     ax.set_xticks(range(len(places)), [str(place) for place in places])
     ax.set_xlabel(xlabel)
     ax.set_ylim(low, 1.0 + 0.03 * (1 - low))
@@ -60,12 +66,11 @@ def accuracy_along(
 
 
 def _diamonds(
-    ax: Axes, place: int, guesses: Mapping[str, float | None], colours: Mapping[str, str]
-) -> list[str]:
-    known = {name: guess for name, guess in guesses.items() if guess is not None}
-    for number, (name, guess) in enumerate(known.items()):
+    ax: Axes, at: Mapping[str, float], guesses: Mapping[str, float], colours: Mapping[str, str]
+) -> None:
+    for number, (name, guess) in enumerate(guesses.items()):
         ax.plot(
-            place,
+            at[name],
             guess / 100,
             "D",
             markersize=8,
@@ -75,4 +80,3 @@ def _diamonds(
             label=None if number else "your prediction",
             zorder=5,
         )
-    return [f"predicted for {name}: {guess:.0f}%" for name, guess in known.items()]
