@@ -12,11 +12,12 @@
 # 3. Run both again. Is the symptom gone? Then run the check. It asks whether the symptom is gone **for the right
 #    reason**. Any mending that does that passes, however you write it.
 #
-# Open one hint at a time. The first program that trains waits for some seconds, while PyTorch loads its optimisers.
+# Open one hint at a time. B.6 waits for some seconds, and so does the first program that trains: PyTorch loads its parts.
 
 # %%
 import torch
-from sklearn.datasets import load_sample_image
+from matplotlib.cbook import get_sample_data
+from matplotlib.image import imread
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,10 +31,12 @@ from resnet_edu.networks import ResNet
 # *Difficulty ●○○, 5 minutes, lesson 01*
 #
 # Photos come from a camera as bytes, (N, H, W, 3): for each pixel red, green and blue. A network wants (N, 3, H, W), from
-# 0 to 1. The shape came out right at once, and nobody looked at what the network gets. It never learned much.
+# 0 to 1. The shape came out right at once, and nobody looked at what the network gets. It never learned much. (The photo
+# shows Grace Hopper, who liked to tell of an early bug in a computer: a moth.)
 #
 # <details><summary>Hint 1</summary>
-# The picture should be a flower. You can still see some of it, so the numbers are there. Do they stand where they should?
+# The picture should be a portrait. Something of it can still be seen, so the numbers are there. Do they stand where they
+# should?
 # </details>
 # <details><summary>Hint 2</summary>
 # In memory the bytes stand pixel by pixel: red, green, blue, red, green, blue. Which line gives them a new shape, and
@@ -57,8 +60,9 @@ def photos_to_batch(photos: Tensor) -> Tensor:
 
 
 # %%
-flower = torch.from_numpy(load_sample_image("flower.jpg")[::4, ::4].copy())  # (107, 160, 3)
-draw.show(draw.images({"what the network gets": photos_to_batch(flower[None])[0]}))
+pixels = imread(get_sample_data("grace_hopper.jpg", asfileobj=False))
+photo = torch.from_numpy(pixels[::4, ::4].copy())  # (150, 128, 3)
+draw.show(draw.images({"what the network gets": photos_to_batch(photo[None])[0]}))
 
 # %%
 checks.photos_to_batch(photos_to_batch)

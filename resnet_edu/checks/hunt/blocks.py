@@ -298,8 +298,8 @@ stack_blocks = Check(
         Place(
             "all at zero",
             "starts-at-zero",
-            "Convolutions start at zero. What they give is then the same everywhere, and so is what they "
-            "would learn.",
+            "Convolutions start at zero. Their filters are then all alike, and learn alike: only random "
+            "numbers make them differ.",
         ),
     ),
 )
