@@ -1225,3 +1225,26 @@ def last_convolution_set_to_zero(model, batches):
         found[name] = whole - _accuracy_of(copied, batches)
         conv.weight.data = weight
     return found
+
+
+@wrong(checks.block_importance, "another-number")
+def removed_and_hung_on_behind(model, batches):
+    copied = copy.deepcopy(model).eval()
+    whole, found = _accuracy_of(copied, batches), {}
+    for name in _names(copied):
+        stage, place = name.split(".")
+        row = getattr(copied, stage)
+        block = row[int(place)]
+        del row[int(place)]
+        found[name] = whole - _accuracy_of(copied, batches)
+        row.append(block)  # not where it was
+    return found
+
+
+@wrong(checks.block_importance, "blocks-missing")
+def the_last_block_of_each_stage(model, batches):
+    def names(net):
+        last = [f"layer{n}.{len(net.get_submodule(f'layer{n}')) - 1}" for n in range(1, 5)]
+        return [name for name in _names(net) if name in last]
+
+    return _taken_out(model, batches, names=names)

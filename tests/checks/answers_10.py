@@ -684,3 +684,11 @@ def root_of_the_square(conv_bias, bn):
 def added_on_the_way_in(conv_bias, bn):
     bias = conv_bias.detach()[:, None, None]
     bn.register_forward_pre_hook(lambda _, args: (args[0] + bias,))
+
+
+@right(checks.fold_bias)
+@torch.no_grad()
+def all_of_the_mean_into_the_bias(conv_bias, bn):
+    scale = bn.weight / (bn.running_var + bn.eps).sqrt()
+    bn.bias.sub_((bn.running_mean - conv_bias) * scale)
+    bn.running_mean.zero_()

@@ -132,8 +132,8 @@ count_layers = Check(
         ),
         Mistake(
             "blocks-only",
-            "You count the layers in the blocks: that makes 48 of a ResNet-50. An image goes "
-            "through more layers with weights before it has become logits.",
+            "You count layers in the blocks only. An image goes through others with weights "
+            "before it has become logits, and the number in the name counts those too.",
             _version(
                 lambda model: _count_layers(model) - 2,
                 _number_of(nn.Conv2d, shortcuts=True, more=-1),

@@ -439,8 +439,8 @@ grad_cam = Check(
         ),
         Mistake(
             "bicubic",
-            "You enlarge bicubically. Such a curve swings over beside a high number: it goes "
-            "above the largest and below zero, where nothing was measured.",
+            "You enlarge bicubically. Such a curve swings over beside a high number: it can go "
+            "above the largest one, and it goes below zero, where nothing was measured.",
             [_version(enlarge=lambda h, size: F.interpolate(h, size, mode="bicubic"))],
         ),
         Mistake(
