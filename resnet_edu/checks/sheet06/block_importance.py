@@ -173,7 +173,7 @@ def _number(model: nn.Module, batches: Batches) -> float:
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ResNet of BasicBlock": lambda: ResNet(BasicBlock, (1, 2, 1, 1), num_classes=5, width=4),
-    "ResNet of Bottleneck": lambda: ResNet(Bottleneck, (1, 3, 2, 1), num_classes=5, width=4),
+    "ResNet of Bottleneck": lambda: ResNet(Bottleneck, (1, 3, 1, 1), num_classes=5, width=4),
 }
 SIZES = (17, 7)
 AFTER_ERROR = "after an error"
