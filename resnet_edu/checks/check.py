@@ -152,8 +152,15 @@ class Check:
                 evidence,
             )
         if any(look.problem for look in looks):
-            return self._not_yet("raised-error", "Your code stopped with an error.", evidence)
-        message = "Your code runs, but gives something else than the task asks for."
+            message = (
+                "Your code stopped with an error. Read its text and your line below: the trouble is in "
+                "that line, or in what it was given."
+            )
+            return self._not_yet("raised-error", message, evidence)
+        message = (
+            "Your code runs, but gives something else than the task asks for. Work the case below out by "
+            "hand, and see where your code leaves that way."
+        )
         return self._not_yet(None, message, evidence)
 
     def _plainly_wrong(self, look: Look, wrong: Wrong) -> Verdict:

@@ -38,7 +38,8 @@ def snapshot(value: Any) -> Any:
     if value.numel() > MOST_NUMBERS:
         raise Wrong(
             "wrong-shape",
-            "Your code gives far more numbers than the task asks for.",
+            "Your code gives far more numbers than the task asks for. Look at its shape: perhaps one "
+            "tensor was stretched along another that it should have met.",
             (("Got", f"shape {tuple(value.shape)}"),),
         )
     return value.detach().cpu().to(torch.float64, copy=True).as_subclass(Tensor)
@@ -150,7 +151,12 @@ def wrong_type(value: Any, expected: str) -> Wrong:
             "Printing a value does not return it.",
             evidence,
         )
-    return Wrong("wrong-type", "What your code gives back is of the wrong type.", evidence)
+    return Wrong(
+        "wrong-type",
+        "What your code gives back is of the wrong type. Whoever calls it would go on with it, and fail "
+        "further on, where the error no longer says why.",
+        evidence,
+    )
 
 
 def see_float(label: str, value: Any, see: See) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,12 @@ def solutions(check: Check) -> dict[str, Any]:
     """What the solutions of the sheet with this check define, by name."""
     call = re.compile(rf"^checks\.\w+\({check.name}\)$", re.MULTILINE)
     (source,) = [path for path in SOURCES.glob("*.py") if call.search(path.read_text("utf-8"))]
+    return run_sheet(source)
+
+
+@functools.cache
+def run_sheet(source: Path) -> dict[str, Any]:
+    """Run the code of a sheet with its solutions, but not the checks, and give its names."""
     names: dict[str, Any] = {}
     for cell in jupytext.read(source).cells:
         if cell.cell_type == "code" and not cell.source.startswith("checks."):

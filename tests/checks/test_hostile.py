@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu import checks
+from resnet_edu.checks import guard
 from resnet_edu.checks.check import Check
 
 Answer = Callable[..., Any]
@@ -169,6 +171,22 @@ def test_a_busy_computer_makes_no_answer_too_slow() -> None:
         return (size + 2 * padding - kernel_size) // stride + 1
 
     assert checks.conv_output_size(interrupted).passed
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no time limit on this system")
+def test_a_computer_that_slept_makes_no_answer_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "PATIENCE", 0.4)  # 0.6 seconds of waiting are too many
+    slept = []
+
+    def sleeps_once(size: int, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
+        if not slept:
+            slept.append(subprocess.Popen(["sh", "-c", f"sleep 1.5; kill -CONT {os.getpid()}"]))
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return (size + 2 * padding - kernel_size) // stride + 1
+
+    assert checks.conv_output_size(sleeps_once).passed
+    slept[0].wait()
+    assert checks.conv_output_size(lambda *_, **__: time.sleep(5)).mistake == "too-slow"
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no time limit on this system")
