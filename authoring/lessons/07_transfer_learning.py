@@ -141,7 +141,7 @@ runs = {"pixels": five_draws(pixels), "linear probe": five_draws(features)}
 # %% tags=["nbval-ignore-output"]
 print("labels per class   pixels   linear probe   the probe wins")
 for count in COUNTS:
-    both = [runs[name][count] for name in runs]
+    both = [runs[name][count] for name in ("pixels", "linear probe")]
     mean_pixels, mean_probe = (sum(values) / 5 for values in both)
     wins = sum(probe > plain for plain, probe in zip(*both, strict=True))
     print(f"{count:10} {mean_pixels:16.0%} {mean_probe:12.0%} {wins:12} of 5")
