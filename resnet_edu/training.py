@@ -54,7 +54,7 @@ class Recipe:
 
     steps: int = 100
     batch_size: int = 64
-    learning_rate: float = 0.05
+    learning_rate: float = 0.03
     momentum: float = 0.9
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0

@@ -28,7 +28,7 @@ def path_counts(blocks: int) -> tuple[int, ...]:
 
 
 def path_gradients(
-    model: nn.Module, images: Tensor, labels: Tensor, samples: int = 3, seed: int = 0
+    model: nn.Module, images: Tensor, labels: Tensor, samples: int = 2, seed: int = 0
 ) -> tuple[float, ...]:
     """The gradient norm at the first block's input that one path of each length carries, on average.
 
