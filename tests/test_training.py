@@ -109,7 +109,7 @@ def test_the_learning_rate_rises_for_three_tenths_and_falls_to_nearly_nothing():
 @pytest.mark.parametrize("few", [1, 2, 3, 4])
 def test_very_short_trainings_have_a_learning_rate_above_zero(few):
     rates = [Recipe(steps=few).learning_rate_at(step) for step in range(few)]
-    assert all(0 < rate <= 0.05 for rate in rates)
+    assert all(0 < rate <= Recipe().learning_rate for rate in rates)
 
 
 @pytest.mark.usefixtures("float32")
@@ -470,7 +470,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_says_what_differs(data,
     fewer = TensorDataset(*(t[:90] for t in data.tensors))
     deeper = cifar_plain(14, num_classes=4)
 
-    with pytest.raises(FileError, match=r"another recipe: learning_rate 0.05, now 0.2"):
+    with pytest.raises(FileError, match=r"another recipe: learning_rate 0\.03, now 0\.2"):
         fit(network(), data, other, checkpoint=path, on_step=quiet)
     with pytest.raises(FileError, match="other images"):
         fit(network(), fewer, CHECKPOINTED, checkpoint=path, on_step=quiet)
