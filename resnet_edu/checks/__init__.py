@@ -4,6 +4,15 @@ A check looks at what an answer does, never at how it is written: it compares wi
 the two differ, with versions that make a known mistake. It never raises, whatever the answer does.
 """
 
+from resnet_edu.checks.convolution import (
+    batch_norm,
+    conv_block,
+    conv_output_size,
+    conv_parameters,
+    receptive_field,
+)
+from resnet_edu.checks.degradation import accuracy, deepen_by_identity, plain_network, train_step
+from resnet_edu.checks.frameworks import explain_difference, fold_bias, keras_kernel_to_torch
 from resnet_edu.checks.hunt import (
     accuracy_of_batches,
     copy_weights,
@@ -16,39 +25,25 @@ from resnet_edu.checks.hunt import (
     train_frozen,
     with_new_head,
 )
+from resnet_edu.checks.identity import pre_activation_block, without_block
+from resnet_edu.checks.inside import block_importance, capture, grad_cam
 from resnet_edu.checks.overview import progress, summary
-from resnet_edu.checks.sheet01 import (
-    batch_norm,
-    conv_block,
-    conv_output_size,
-    conv_parameters,
-    receptive_field,
-)
-from resnet_edu.checks.sheet02 import gradient_norms, he_init_, plain_block
-from resnet_edu.checks.sheet03 import accuracy, deepen_by_identity, plain_network, train_step
-from resnet_edu.checks.sheet04 import (
-    basic_block,
-    identity_shortcut,
-    pre_activation_block,
-    without_block,
-    zero_init_residual_,
-)
-from resnet_edu.checks.sheet05 import (
+from resnet_edu.checks.plain import gradient_norms, he_init_, plain_block
+from resnet_edu.checks.residual import basic_block, identity_shortcut, zero_init_residual_
+from resnet_edu.checks.resnet50 import (
     bottleneck,
     count_layers,
     load_by_name,
     make_stage,
     resnet50,
 )
-from resnet_edu.checks.sheet06 import block_importance, capture, grad_cam
-from resnet_edu.checks.sheet07 import (
+from resnet_edu.checks.transfer import (
     freeze,
     linear_probe,
     parameter_groups,
     replace_head,
     train_mode,
 )
-from resnet_edu.checks.sheet10 import explain_difference, fold_bias, keras_kernel_to_torch
 from resnet_edu.checks.verdict import CheckNotPassed, Verdict
 
 __all__ = [

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import answers_01  # noqa: F401 - fills the bank
-import answers_02  # noqa: F401 - fills the bank
-import answers_03  # noqa: F401 - fills the bank
-import answers_04  # noqa: F401 - fills the bank
-import answers_05  # noqa: F401 - fills the bank
-import answers_06  # noqa: F401 - fills the bank
-import answers_07  # noqa: F401 - fills the bank
-import answers_10  # noqa: F401 - fills the bank
+import answers_convolution  # noqa: F401 - fills the bank
+import answers_plain  # noqa: F401 - fills the bank
+import answers_degradation  # noqa: F401 - fills the bank
+import answers_residual  # noqa: F401 - fills the bank
+import answers_resnet50  # noqa: F401 - fills the bank
+import answers_inside  # noqa: F401 - fills the bank
+import answers_transfer  # noqa: F401 - fills the bank
+import answers_frameworks  # noqa: F401 - fills the bank
 import answers_hunt  # noqa: F401 - fills the bank
 import jupytext
 import pytest

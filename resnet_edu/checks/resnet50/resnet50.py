@@ -23,8 +23,8 @@ from resnet_edu.checks.compare import (
     wrong_type,
 )
 from resnet_edu.checks.guard import Wrong, explain
-from resnet_edu.checks.sheet05.blocks import SEE_5_1, projection_problem, require_blocks
-from resnet_edu.checks.sheet05.narrow import (
+from resnet_edu.checks.resnet50.blocks import SEE_5_1, projection_problem, require_blocks
+from resnet_edu.checks.resnet50.narrow import (
     CLASSES,
     IMAGES,
     STAGES,

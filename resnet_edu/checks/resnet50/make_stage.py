@@ -12,8 +12,8 @@ from resnet_edu.checks.block import BlockCase, block_cases, observe_block
 from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, wrong_type
 from resnet_edu.checks.guard import Wrong, explain
-from resnet_edu.checks.sheet05.blocks import SEE_5_1, projection_problem, require_blocks
-from resnet_edu.checks.sheet05.bottleneck import bottleneck
+from resnet_edu.checks.resnet50.blocks import SEE_5_1, projection_problem, require_blocks
+from resnet_edu.checks.resnet50.bottleneck import bottleneck
 
 
 def _make_stage(in_channels: int, width: int, blocks: int, stride: int) -> nn.Sequential:
