@@ -15,6 +15,7 @@ from resnet_edu.checks.guard import Wrong
 BlockCase = tuple[tuple[int, ...], tuple[int, ...]]
 """The arguments of the block and the shape of its input."""
 
+
 NO_SHORTCUT = (
     "Your block does not add its input: it is a plain block. Nothing carries x around the convolutions, "
     "nor the gradient on its way back, and a deep network of such blocks hardly learns."
@@ -79,8 +80,6 @@ def require_projection(
     if has_conv and not has_bn:
         raise Wrong(
             "projection-without-batch-norm",
-            "The 1x1 convolution of the shortcut has no batch norm after it. The paper has one after every "
-            "convolution, and published weights bring its numbers.",
             (*rows, ("Expected", "a convolution and a batch norm"), ("Got", "a convolution")),
         )
     elsewhere = not hasattr(block, "downsample") and _has_sequential(block)
@@ -89,34 +88,14 @@ def require_projection(
     rows += (("Expected", "a 1x1 convolution and a batch norm"), ("Got", "no projection"))
     with_both = projects(answer, 4, 8, 2)
     if with_both and projects(answer, 4 * expansion, 4, 2):
-        raise Wrong(
-            "projection-only-with-stride",
-            "There is a projection only where the stride is not 1. Where the channels alone change, x "
-            "does not fit the branch either, and the addition stops with an error.",
-            rows,
-        )
+        raise Wrong("projection-only-with-stride", rows)
     if with_both and projects(answer, 4, 8, 1):
-        raise Wrong(
-            "projection-only-with-channels",
-            "There is a projection only where the channels change. Where the stride alone makes the "
-            "image smaller, x does not fit the branch either, and the addition stops with an error.",
-            rows,
-        )
+        raise Wrong("projection-only-with-channels", rows)
     if with_both:
-        raise Wrong(
-            "projection-only-with-both",
-            "There is a projection only where channels and stride both change. One of them is enough: "
-            "then x no longer fits the branch.",
-            rows,
-        )
+        raise Wrong("projection-only-with-both", rows)
     if not _adds_its_input(answer, expansion):
-        raise Wrong("no-shortcut", NO_SHORTCUT, rows)
-    raise Wrong(
-        "no-projection",
-        "Where the block changes the shape, x cannot be added as it is: its channels, or its height and "
-        "width, are not those of the branch. Something called `downsample` has to give x the new shape.",
-        rows,
-    )
+        raise Wrong("no-shortcut", rows)
+    raise Wrong("no-projection", rows)
 
 
 def projects(answer: Callable[..., Any], *arguments: int) -> bool:
@@ -208,18 +187,8 @@ def require_names(block: nn.Module, own: Mapping[str, Any], state: Mapping[str, 
             ("Got", next((key for key in own if key not in state), "nothing")),
         )
     if any(holds_modules(value) for name, value in vars(block).items() if name != "_modules"):
-        raise Wrong(
-            "modules-in-a-list",
-            "Your modules are in a Python list or dictionary. PyTorch does not look into those: an "
-            "optimiser would not see the weights, and they would never be trained.",
-            rows,
-        )
-    raise Wrong(
-        "missing-module",
-        "The modules do not have the names that the task asks for. Weights are loaded by name, so names "
-        "are part of what a network is.",
-        rows,
-    )
+        raise Wrong("modules-in-a-list", rows)
+    raise Wrong("missing-module", rows)
 
 
 def holds_modules(value: object) -> bool:

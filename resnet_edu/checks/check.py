@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,12 +22,21 @@ from resnet_edu.checks.compare import (
     snapshot,
 )
 from resnet_edu.checks.guard import UNLIMITED, Raised, TimeLimit, Wrong, guarded, shortened
+from resnet_edu.checks.text import (
+    Answer,
+    Section,
+    Text,
+    TextError,
+    common,
+    compiled,
+    edited,
+    place_of,
+    source_of,
+)
 from resnet_edu.checks.verdict import NOT_ATTEMPTED, TOO_SLOW, CheckNotPassed, Verdict
 
 SECONDS = 1.5
 """What the learner's code has. With the search for the mistake, a verdict takes less than 2 seconds."""
-
-Answer = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an answer is wrong, if it is not known why: part of a label, a name, and what to say."""
+    """Old form."""
 
     label: str
     name: str
@@ -74,18 +83,40 @@ class Check:
     """Call it with an answer, and it gives a `Verdict`.
 
     `observe(answer, case, see)` uses the answer in one case and notes by `see(label, value)` what it did.
-    An answer is right where it is seen to do what the reference does, in every case. It has a known
-    mistake where it does, in every case, what a version with that mistake does, or where its first wrong
-    tensor is that of such a version; else the first label that differs tells the `Place`. `cases` are
-    found under the text that tells a learner what was tried.
+    `cases` are found under the text that tells a learner what was tried. `said` is the text beside the
+    check, and `versions` has further wrong answers by name, those that are no edit of the reference.
+
+    An answer is right where it is seen to do what the reference does, in every case. For any other, the
+    first of these that holds is the verdict:
+
+    1. `observe` raises `Wrong`, or Python or PyTorch says what is wrong: that.
+    2. It is right when called by position or by name alone: the parameters.
+    3. It does, in every case, what a known version does: that mistake, the first in the text's order.
+    4. The first tensor that is wrong is what a known version gives there: that mistake. A second mistake,
+       such as a hook left behind, may follow it.
+    5. The first thing that is wrong has a place: in this check's text, else in that of all checks.
+    6. The code stopped with an error.
+    7. None of it is known.
     """
 
     signature: str
     reference: Answer
     observe: Callable[[Answer, Any, See], None]
     cases: Mapping[str, Any]
-    mistakes: Sequence[Mistake]
+    mistakes: Sequence[Mistake] = ()
     places: Sequence[Place] = ()
+    said: Text = field(default_factory=dict)
+    versions: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.said:
+            object.__setattr__(self, "mistakes", self._read_mistakes())
+        else:
+            said = {
+                p.name + str(i): Section(p.name, p.message, (), (f"*{p.label}*",))
+                for i, p in enumerate(self.places)
+            }
+            object.__setattr__(self, "said", said)
 
     @property
     def name(self) -> str:
@@ -105,11 +136,8 @@ class Check:
 
     def _judge(self, answer: Answer) -> Verdict:
         if not callable(answer) or issubclass(type(answer), nn.Module):
-            return self._not_yet(
-                "not-callable",
-                f"Give the check {self.name} itself, without calling it first.",
-                (("Got", f"an object of type {type(answer).__name__}"),),
-            )
+            got = f"an object of type {type(answer).__name__}"
+            return self._not_yet("not-callable", (("Got", got),), task=self.name)
 
         def by_name(*arguments: Any) -> Any:
             names = inspect.signature(self.reference).parameters
@@ -130,53 +158,73 @@ class Check:
         if right or right_by_name:
             return self._not_yet(
                 "parameter-names" if right else "parameter-order",
-                f"The work is done right, but the names or the order of the parameters are not those of "
-                f"{self.signature}: other code could not call yours.",
                 _first_evidence(named if right else looks, wanted),
+                signature=self.signature,
             )
-        evidence = _first_evidence(looks, wanted)
-        for mistake in self.mistakes:
-            if any(self._does_the_same(version, looks) for version in mistake.versions):
-                return self._not_yet(mistake.name, mistake.message, evidence)
-        for mistake in self.mistakes:
-            if any(self._gives_the_same(version, looks, wanted) for version in mistake.versions):
-                return self._not_yet(mistake.name, mistake.message, evidence)
-        looked_at = dict(evidence).get("Looked at", "")
-        for place in self.places:
-            if place.label in looked_at:
-                return self._not_yet(place.name, place.message, evidence)
-        if "afterwards" in looked_at:
-            return self._not_yet(
-                "changes-its-input",
-                "Your code changes a value that it was given. Whoever calls it still needs that value.",
-                evidence,
-            )
-        if any(look.problem for look in looks):
-            message = (
-                "Your code stopped with an error. Read its text and your line below: the trouble is in "
-                "that line, or in what it was given."
-            )
-            return self._not_yet("raised-error", message, evidence)
-        message = (
-            "Your code runs, but gives something else than the task asks for. Work the case below out by "
-            "hand, and see where your code leaves that way."
-        )
-        return self._not_yet(None, message, evidence)
+        name = self._known_mistake(looks) or self._name_of_first_difference(looks)
+        return self._not_yet(name, _first_evidence(looks, wanted))
+
+    def _known_mistake(self, looks: list[Look]) -> str | None:
+        for does in (self._does_the_same, self._gives_the_same):
+            for mistake in self.mistakes:
+                if any(does(version, looks) for version in mistake.versions):
+                    return mistake.name
+        return None
+
+    def _name_of_first_difference(self, looks: list[Look]) -> str:
+        look, want = self._first_wrong(looks)[1:]
+        label = first_other_label(look.seen, want.seen) or ""
+        section = place_of(label, self.said) or place_of(label, common())
+        if section:
+            return section.name
+        return "raised-error" if any(look.problem for look in looks) else "unknown"
 
     def _plainly_wrong(self, look: Look, wrong: Wrong) -> Verdict:
         stub = wrong.mistake == NOT_ATTEMPTED  # then nothing was tried
-        return self._not_yet(
-            wrong.mistake, wrong.message, wrong.evidence if stub else look.evidence(look)
-        )
+        evidence = wrong.evidence if stub else look.evidence(look)
+        if wrong.message:
+            short = tuple((label, shortened(text)) for label, text in evidence)
+            return Verdict(False, wrong.mistake, wrong.message, self.name, short)
+        return self._not_yet(wrong.mistake, evidence, **wrong.values)
 
-    def _not_yet(self, mistake: str | None, message: str, evidence: Evidence) -> Verdict:
+    def _not_yet(self, mistake: str, evidence: Evidence, **values: Any) -> Verdict:
+        section = self._section(mistake)
+        message = section.message.format(**values) if values else section.message
         short = tuple((label, shortened(text)) for label, text in evidence)
-        return Verdict(False, mistake, message, self.name, short)
+        known = None if mistake == "unknown" else section.name
+        return Verdict(False, known, message, self.name, short)
+
+    def _section(self, name: str) -> Section:
+        """What to say to a mistake."""
+        own = next((m for m in self.mistakes if m.name == name), None)
+        own = own or next((s for s in self.said.values() if s.name == name), None)
+        return own or common()[name]
+
+    def _read_mistakes(self) -> list[Mistake]:
+        """The sections that have versions. Raises TextError where an edit does not fit."""
+        source, mistakes = source_of(self.reference), []
+        for section in self.said.values():
+            try:
+                sources = [edited(source, edits) for edits in section.versions]
+            except TextError as error:
+                raise TextError(f"{self.name}, {section.name}: {error}") from None
+            written = self.versions.get(section.name, ())
+            if sources or written:
+                versions = Versions(sources, self.reference, section.name, written)
+                mistakes.append(Mistake(section.name, section.message, versions))
+        if unsaid := self.versions.keys() - self.said.keys():
+            raise TextError(f"{self.name}: nothing is said to {', '.join(sorted(unsaid))}.")
+        return mistakes
 
     @cached_property
     def _wanted(self) -> list[Look]:
         """What the reference does: always the same, so it is looked at once."""
         return self._look(self.reference)
+
+    @cached_property
+    def _known(self) -> dict[tuple[Answer, int], Look]:
+        """What known versions do in the case of a number: always the same, so each is looked at once."""
+        return {}
 
     def _look(self, answer: Answer, limit: TimeLimit = UNLIMITED) -> list[Look]:
         """The answer in every case, or up to a mistake that is plain at once."""
@@ -196,24 +244,52 @@ class Check:
         problem, printed = guarded(lambda: self.observe(answer, case, see), limit)
         return Look(tried, seen, problem, printed)
 
+    def _look_at_known(self, version: Answer, number: int) -> Look:
+        key = version, number
+        if key not in self._known:
+            tried = list(self.cases)[number]
+            self._known[key] = self._look_once(version, tried, self.cases[tried], UNLIMITED)
+        return self._known[key]
+
     def _does_the_same(self, version: Answer, looks: list[Look]) -> bool:
         return all(
-            self._look_once(version, "", case, UNLIMITED).agrees(look)
-            for case, look in zip(self.cases.values(), looks, strict=True)
+            self._look_at_known(version, number).agrees(look) for number, look in enumerate(looks)
         )
 
-    def _gives_the_same(self, version: Answer, looks: list[Look], wanted: list[Look]) -> bool:
-        """Whether the first wrong tensor of the answer is what the version gives in its place.
-
-        So a mistake has its name where a second one, such as a hook left behind, follows it.
-        """
-        pairs = zip(self.cases.values(), looks, wanted, strict=False)
-        case, look, want = next(pair for pair in pairs if not pair[1].agrees(pair[2]))
+    def _gives_the_same(self, version: Answer, looks: list[Look]) -> bool:
+        """Whether the first wrong tensor of the answer is what the version gives in its place."""
+        number, look, want = self._first_wrong(looks)
         label = first_other_label(look.seen, want.seen)
         if label is None or not isinstance(look.seen[label], Tensor):
             return False  # a word or a number may be the same by chance
-        seen = self._look_once(version, "", case, UNLIMITED).seen
+        seen = self._look_at_known(version, number).seen
         return label in seen and same(seen[label], look.seen[label])
+
+    def _first_wrong(self, looks: list[Look]) -> tuple[int, Look, Look]:
+        """The first case in which the answer is wrong: its number, what was seen, what was wanted."""
+        pairs = enumerate(zip(looks, self._wanted, strict=False))
+        return next((number, *pair) for number, pair in pairs if not pair[0].agrees(pair[1]))
+
+
+class Versions(Sequence[Answer]):
+    """Wrong versions of a reference: edited sources, compiled when first used, and written ones."""
+
+    def __init__(
+        self, sources: list[str], reference: Answer, name: str, written: Sequence[Answer]
+    ) -> None:
+        self._sources, self._reference, self._name = sources, reference, name
+        self._written = written
+
+    def __len__(self) -> int:
+        return len(self._sources) + len(self._written)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._all[number]
+
+    @cached_property
+    def _all(self) -> list[Answer]:
+        made = [compiled(source, self._reference, self._name) for source in self._sources]
+        return [*made, *self._written]
 
 
 def _agree(looks: list[Look], wanted: list[Look]) -> bool:

@@ -36,12 +36,7 @@ def snapshot(value: Any) -> Any:
     if not issubclass(type(value), Tensor):
         return value
     if value.numel() > MOST_NUMBERS:
-        raise Wrong(
-            "wrong-shape",
-            "Your code gives far more numbers than the task asks for. Look at its shape: perhaps one "
-            "tensor was stretched along another that it should have met.",
-            (("Got", f"shape {tuple(value.shape)}"),),
-        )
+        raise Wrong("wrong-shape", (("Got", f"shape {tuple(value.shape)}"),))
     return value.detach().cpu().to(torch.float64, copy=True).as_subclass(Tensor)
 
 
@@ -144,19 +139,14 @@ def tensor(value: Any) -> Tensor:
 def wrong_type(value: Any, expected: str) -> Wrong:
     """The mistake of a value that is not `expected`."""
     evidence = (("Expected", expected), ("Got", type(value).__name__))
-    if value is None:
-        return Wrong(
-            "returns-none",
-            "Your code returns None: that is what Python gives back where no `return` is reached. "
-            "Printing a value does not return it.",
-            evidence,
-        )
-    return Wrong(
-        "wrong-type",
-        "What your code gives back is of the wrong type. Whoever calls it would go on with it, and fail "
-        "further on, where the error no longer says why.",
-        evidence,
-    )
+    return Wrong("returns-none" if value is None else "wrong-type", evidence)
+
+
+def require(mistake: str, looked_at: str, expected: object, got: object) -> None:
+    """Raises Wrong, with what was looked at, expected and got, where the two are not equal."""
+    if got != expected:
+        rows = (("Looked at", looked_at), ("Expected", str(expected)), ("Got", str(got)))
+        raise Wrong(mistake, rows)
 
 
 def see_float(label: str, value: Any, see: See) -> None:

@@ -35,13 +35,20 @@ NOT_THE_LEARNERS = (
 
 
 class Wrong(Exception):  # noqa: N818 - it is a finding, not a failure
-    """A mistake that is plain at once, whatever the task."""
+    """A mistake that is plain at once: its name, and what shows it, as pairs of a label and a text.
 
-    def __init__(self, mistake: str, message: str, evidence: tuple[tuple[str, str], ...] = ()):
-        super().__init__(message)
+    What to say stands under the name in the text beside the check, or in that of all checks; `values` take
+    the places in braces there.
+    """
+
+    def __init__(self, mistake: str, *evidence: Any, **values: Any):
+        super().__init__(mistake)
         self.mistake = mistake
-        self.message = message
-        self.evidence = evidence
+        self.message = ""
+        if evidence and isinstance(evidence[0], str):  # old form
+            self.message, *evidence = evidence
+        self.evidence = tuple(evidence[0]) if evidence else ()
+        self.values = values
 
 
 class TooSlow(BaseException):
@@ -232,54 +239,29 @@ def guarded(
 
     with standard_state() as printed:
         if not limit.run(explained):
-            problem = Wrong(
-                TOO_SLOW,
-                f"Your code was stopped after {limit.seconds:g} seconds; a right answer needs a small "
-                "part of that. Is there a loop that never ends?",
-            )
+            problem = Wrong(TOO_SLOW, seconds=f"{limit.seconds:g}")
     return problem, shortened(printed.text)
 
 
-# What Python and PyTorch say, and what a learner needs to hear: the same whatever the task.
+# What Python and PyTorch say, and the name of what it means: the same whatever the task.
 PLAIN_WORDS = {
-    "before Module.__init__() call": Wrong(
-        "no-super-init",
-        "PyTorch could not register your modules, because the constructor of nn.Module has not run. "
-        "It must run before the first module is set.",
-    ),
-    'missing the required "forward" function': Wrong(
-        "no-forward",
-        "Your class has no method `forward`, so PyTorch does not know what to do with an input. Look at "
-        "its spelling and at its indentation: it belongs inside the class.",
-    ),
-    "leaf Variable that requires grad is being used in an in-place": Wrong(
-        "recorded-by-autograd",
-        "You change a parameter in place while autograd records what you do, which PyTorch forbids. "
-        "Setting weights is not part of a computation to be differentiated: tell autograd so.",
-    ),
+    "before Module.__init__() call": "no-super-init",
+    'missing the required "forward" function': "no-forward",
+    "leaf Variable that requires grad is being used in an in-place": "recorded-by-autograd",
 }
 
 
 def explain(error: BaseException) -> Wrong | Raised:
     """What an exception of the learner's code means."""
     raised = _raised(error)
-    for part, wrong in PLAIN_WORDS.items():
+    for part, name in PLAIN_WORDS.items():
         if part in raised.text:
-            return Wrong(wrong.mistake, wrong.message, raised.evidence)
+            return Wrong(name, raised.evidence)
     is_stub = "NotImplementedError" in raised.line or not raised.text
     if type(error) is NotImplementedError and raised.line_number is not None and is_stub:
-        return Wrong(
-            NOT_ATTEMPTED,
-            "Your code still comes to `raise NotImplementedError`. Put your own lines in its place.",
-            raised.evidence[1:],
-        )
+        return Wrong(NOT_ATTEMPTED, raised.evidence[1:])
     if type(error) is TypeError and raised.line_number is None:
-        return Wrong(
-            "wrong-signature",
-            "Your code cannot be called in the way the task says. Compare the names, the number and "
-            "the order of its parameters with the task's.",
-            raised.evidence,
-        )
+        return Wrong("wrong-signature", raised.evidence)
     return raised
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_edu.checks import text
 from resnet_edu.checks.check import Check
 
 Answer = Callable[..., Any]
@@ -39,3 +41,25 @@ def wrong(check: Check, mistake: str) -> Callable[[Answer], Answer]:
         return answer
 
     return add
+
+
+def wrong_edits(check: Check, answer: Answer, versions: str) -> None:
+    """Wrong answers that differ from a right one in a line or two, written as in the texts of the checks.
+
+    name-of-the-mistake
+        old text => new text
+        second edit of the same answer => ...
+
+        old text => new text of another answer with that mistake
+    """
+    source = text.source_of(answer)
+    for mistake, body in re.findall(
+        r"^([a-z0-9-]+)\n((?:(?: +.*)?\n)+)", text.dedent(versions), re.M
+    ):
+        for number, block in enumerate(body.strip("\n").split("\n\n")):
+            edits = [line.strip().split(" => ") for line in f"{block}\n".splitlines()]
+            made = text.edited(source, tuple((old, new) for old, new in edits))
+            made = re.sub(r"^@right\(.*\)\n", "", made, flags=re.M)  # it is not one any more
+            wrong_answer = text.compiled(made, answer, mistake)
+            wrong_answer.__name__ = f"{answer.__name__}-{mistake}-{number}"
+            WRONG.append(Entry(check, wrong_answer, mistake))

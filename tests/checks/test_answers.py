@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import answers_convolution  # noqa: F401 - fills the bank
-import answers_plain  # noqa: F401 - fills the bank
 import answers_degradation  # noqa: F401 - fills the bank
-import answers_residual  # noqa: F401 - fills the bank
-import answers_resnet50  # noqa: F401 - fills the bank
-import answers_inside  # noqa: F401 - fills the bank
-import answers_transfer  # noqa: F401 - fills the bank
 import answers_frameworks  # noqa: F401 - fills the bank
 import answers_hunt  # noqa: F401 - fills the bank
+import answers_inside  # noqa: F401 - fills the bank
+import answers_plain  # noqa: F401 - fills the bank
+import answers_residual  # noqa: F401 - fills the bank
+import answers_resnet50  # noqa: F401 - fills the bank
+import answers_transfer  # noqa: F401 - fills the bank
 import jupytext
 import pytest
 from bank import RIGHT, WRONG, Entry
