@@ -12,7 +12,7 @@ It is a file of Markdown with the name of the check's module. A section is one t
     The block computes something else than the task asks for.
 
 The heading is the stable name. Indented lines make a wrong version of the reference: in its source, what
-stands left of `=>` becomes what stands right of it. There `\\n` begins another line of the same indentation.
+stands left of `=>` becomes what stands right of it. There `\\n` begins a line of the same depth.
 Lines that follow each other belong to one version, an empty line begins the next. `at:` gives the label of
 what is seen of an answer: the section is what to say where that is the first thing wrong. `*` in a label
 stands for anything. A section with neither is found by name, by the check's own code. What stands before
