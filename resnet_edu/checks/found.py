@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
-from resnet_edu.checks.compare import See
+from resnet_edu.checks.compare import Evidence, See
+from resnet_edu.checks.guard import Wrong
 
 OF_MODULES = (
     "_forward_hooks",
@@ -75,6 +76,25 @@ def hooks_of_all_modules_kept() -> Iterator[None]:
         for hooks, kept in zip(OF_ALL_MODULES, before, strict=True):
             for key in [key for key in hooks if key not in kept]:
                 del hooks[key]
+
+
+def changed_tensors(model: nn.Module, before: Mapping[str, Tensor]) -> Evidence:
+    """Rows that tell in what a model's tensors are no longer those of before. Empty where they are."""
+    after = model.state_dict()
+    if after.keys() != before.keys():
+        return (("Its tensors before", str(len(before))), ("afterwards", str(len(after))))
+    if all(_equal(before[name], after[name]) for name in before):
+        return ()
+    return (("Looked at", "its weights, afterwards"), ("Got", "other numbers"))
+
+
+def require_own_weights(new: nn.Module, model: nn.Module) -> None:
+    """Raises Wrong where a network that was made of another one shares its weights."""
+    own = {p.data_ptr() for p in new.parameters()}
+    shared = [name for name, p in model.named_parameters() if p.data_ptr() in own]
+    if shared:
+        rows = (("Shared", f"{len(shared)} parameters, the first is {shared[0]}"),)
+        raise Wrong("shared-parameters", rows)
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from bank import right, wrong
+from bank import right, wrong, wrong_edits
 from torch import nn
 from torch.nn import functional as F
 
@@ -165,59 +165,41 @@ def by_setattr(model):
         setattr(p, "requires_grad", name.split(".")[0] == "fc")  # noqa: B010
 
 
-@wrong(checks.only_the_head, "still-there")
-def another_spelling(model):
-    for name, p in model.named_parameters():
-        p.require_gradient = p.requires_grads = name.startswith("fc.")
+wrong_edits(
+    checks.only_the_head,
+    spelt_right,
+    r"""
+    still-there
+        parameter.requires_grad => parameter.require_gradient = parameter.requires_grads
 
+        parameter.requires_grad => parameter.data.requires_grad
 
-@wrong(checks.only_the_head, "still-there")
-def of_the_modules(model):
-    for name, module in model.named_modules():
-        module.requires_grad = name == "fc"
+        parameter.requires_grad = name in ("fc.weight", "fc.bias") => model.eval()
 
+        parameter.requires_grad = name in ("fc.weight", "fc.bias") => parameter.requires_grad_
 
-@wrong(checks.only_the_head, "still-there")
-def of_the_data(model):
-    for name, p in model.named_parameters():
-        p.data.requires_grad = name.startswith("fc.")
+        model.named_parameters() => model.named_modules()
+        ("fc.weight", "fc.bias") => ("fc",)
 
+    head-frozen-too
+        name in ("fc.weight", "fc.bias") => False
 
-@wrong(checks.only_the_head, "still-there")
-def by_eval(model):
-    with torch.no_grad():
-        model.eval()
+    the-wrong-way-round
+        name in => name not in
 
+    convolutions-only
+        name in ("fc.weight", "fc.bias") => parameter.dim() != 4
 
-@wrong(checks.only_the_head, "head-frozen-too")
-def everything(model):
-    for p in model.parameters():
-        p.requires_grad = False
+    also-fc1
+        name in ("fc.weight", "fc.bias") => "fc" in name
 
+    numbers-changed
+        for name, => model.fc = nn.Linear(model.fc.in_features, model.fc.out_features)\nfor name,
 
-@wrong(checks.only_the_head, "the-wrong-way-round")
-def turned(model):
-    for name, p in model.named_parameters():
-        p.requires_grad = not name.startswith("fc")
-
-
-@wrong(checks.only_the_head, "convolutions-only")
-def convolutions(model):
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            module.weight.requires_grad = False
-
-
-@wrong(checks.only_the_head, "also-fc1")
-def by_a_part_of_the_name(model):
-    for name, p in model.named_parameters():
-        p.requires_grad = "fc" in name
-
-
-@wrong(checks.only_the_head, "numbers-changed")
-def with_a_fresh_head(model):
-    model.requires_grad_(False)
-    model.fc = nn.Linear(model.fc.in_features, model.fc.out_features)
+    bias-of-the-head-frozen
+        ("fc.weight", "fc.bias") => ("fc.weight",)
+    """,
+)
 
 
 @wrong(checks.only_the_head, "parameters-replaced")
@@ -237,13 +219,6 @@ def with_new_parameters(model):
         setattr(model.get_submodule(module), own_name, new)
 
 
-@wrong(checks.only_the_head, "still-there")
-def method_without_a_call(model):
-    for name, p in model.named_parameters():
-        if not name.startswith("fc."):
-            p.requires_grad_  # noqa: B018
-
-
 @wrong(checks.only_the_head, "parameters-replaced")
 def without_the_stages(model):
     for name, _ in list(model.named_children()):
@@ -251,12 +226,6 @@ def without_the_stages(model):
             setattr(model, name, nn.Identity())
     model.requires_grad_(False)
     model.fc.requires_grad_(True)
-
-
-@wrong(checks.only_the_head, "bias-of-the-head-frozen")
-def the_weight_alone(model):
-    model.requires_grad_(False)
-    model.fc.weight.requires_grad = True
 
 
 # B.3
@@ -581,69 +550,47 @@ def as_a_fraction(model, batches):
     return Fraction(int(sum(h.sum() for h in hits)), sum(map(len, hits)))
 
 
-@wrong(checks.accuracy_of_batches, "in-train-mode")
-def without_eval(model, batches):
-    hits = [(model(x).argmax(1) == y).float() for x, y in batches]
-    return torch.cat(hits).mean().item()
+wrong_edits(
+    checks.accuracy_of_batches,
+    counted,
+    r"""
+    in-train-mode
+        model.eval() => pass
 
+    still-there
+        .sum() => .float().mean()
+        total += len(labels) => total += 1
 
-@wrong(checks.accuracy_of_batches, "still-there")
-def by_torch(model, batches):
-    return torch.stack([h.mean() for h in _hits(model, batches)]).mean().item()
+    last-batch-left-out
+        in batches: => in [batch for batch in batches if len(batch[1]) == len(batches[0][1])]:
 
+    all-batches-as-large-as-the-first
+        hits / total => hits / (len(batches) * len(batches[0][1]))
 
-@wrong(checks.accuracy_of_batches, "last-batch-left-out")
-def drops_small_batches(model, batches):
-    size = len(batches[0][1])
-    hits = [h for h in _hits(model, batches) if len(h) == size]
-    return sum(h.mean().item() for h in hits) / len(hits)
+        hits / total => hits / (len(batches) * len(labels))
 
+    one-batch-only
+        total += len(labels) => return hits / len(labels)
 
-@wrong(checks.accuracy_of_batches, "all-batches-as-large-as-the-first")
-def by_the_first_size(model, batches):
-    hits = _hits(model, batches)
-    return sum(h.sum().item() for h in hits) / (len(batches) * len(batches[0][1]))
+    count-instead-of-share
+        hits / total => hits / len(batches)
 
+    percent
+        hits / total => 100 * hits / total
 
-@wrong(checks.accuracy_of_batches, "all-batches-as-large-as-the-first")
-def by_the_last_size(model, batches):
-    total = 0
-    for h in _hits(model, batches):
-        total += h.sum().item()
-    return total / (len(h) * len(batches))
+    wrong-type
+        hits / total => torch.tensor(hits / total)
 
-
-@wrong(checks.accuracy_of_batches, "one-batch-only")
-def returns_in_the_loop(model, batches):
-    for h in _hits(model, batches):
-        return h.mean().item()
-    return None
+    other-accuracy
+        hits / total => 0.8
+    """,
+)
 
 
 @wrong(checks.accuracy_of_batches, "median-or-best")
 def by_median(model, batches):
     means = sorted(h.mean().item() for h in _hits(model, batches))
     return means[(len(means) - 1) // 2]
-
-
-@wrong(checks.accuracy_of_batches, "count-instead-of-share")
-def hits_for_each_batch(model, batches):
-    return sum(h.sum().item() for h in _hits(model, batches)) / len(batches)
-
-
-@wrong(checks.accuracy_of_batches, "percent")
-def in_percent(model, batches):
-    return 100 * torch.cat(_hits(model, batches)).mean().item()
-
-
-@wrong(checks.accuracy_of_batches, "wrong-type")
-def a_tensor(model, batches):
-    return torch.cat(_hits(model, batches)).float().mean()
-
-
-@wrong(checks.accuracy_of_batches, "other-accuracy")
-def as_in_the_example(model, batches):
-    return 0.8
 
 
 # B.6
@@ -658,7 +605,8 @@ def _right(model, images, labels, batch_size):
 def with_parentheses(model, images, labels, batch_size):
     model.eval()
     with torch.no_grad():
-        return _right(model, images, labels, batch_size)
+        found = torch.cat([model(part).argmax(1) for part in images.split(batch_size)])
+    return (found == labels).sum().item() / len(labels)
 
 
 @right(checks.tested_accuracy)
@@ -697,57 +645,46 @@ def every_flag(model, images, labels, batch_size):
     return _right(model, images, labels, batch_size)
 
 
-@wrong(checks.tested_accuracy, "only-one-flag")
-def the_first_flag(model, images, labels, batch_size):
-    model.training = False
-    return _right(model, images, labels, batch_size)
+wrong_edits(
+    checks.tested_accuracy,
+    with_parentheses,
+    r"""
+    only-one-flag
+        model.eval() => model.training = False
 
+    other-accuracy
+        model.eval() => order = torch.randperm(len(images))\nimages, labels = images[order], labels[order]
 
-@wrong(checks.tested_accuracy, "other-accuracy")
-def without_an_order(model, images, labels, batch_size):
-    order = torch.randperm(len(images))
-    return _right(model, images[order], labels[order], batch_size)
+    still-there
+        model.eval() => model.eval()\nmodel.train()
 
+        model.eval() => model.requires_grad_(False)
 
-@wrong(checks.tested_accuracy, "still-there")
-def and_back_at_once(model, images, labels, batch_size):
-    model.eval()
-    return _right(model.train(), images, labels, batch_size)
+        model.eval() => pass
+        return => model.eval()\nreturn
 
+    one-batch-of-everything
+        model.eval() => batch_size = len(images)
 
-@wrong(checks.tested_accuracy, "still-there")
-def more_no_grad(model, images, labels, batch_size):
-    model.requires_grad_(False)
-    with torch.inference_mode():
-        return _right(model, images, labels, batch_size)
+    statistics-kept-still
+        model.eval() => model[1].momentum = 0
 
+        model.eval() => state = copy.deepcopy(model.state_dict())
+        return => model.load_state_dict(state)\nreturn
 
-@wrong(checks.tested_accuracy, "still-there")
-def eval_at_the_end(model, images, labels, batch_size):
-    accuracy = _right(model, images, labels, batch_size)
-    model.eval()
-    return accuracy
+    network-not-used
+        found = torch.cat([model(part).argmax(1) for part in images.split(batch_size)]) => found = labels
 
+    network-changed
+        return => nn.init.zeros_(model[4].bias)\nreturn
 
-@wrong(checks.tested_accuracy, "one-batch-of-everything")
-def all_at_once(model, images, labels, batch_size):
-    return _right(model, images, labels, len(images))
+    first-batch-only
+        model.eval() => images, labels = images[:batch_size], labels[:batch_size]\nmodel.eval()
 
-
-@wrong(checks.tested_accuracy, "statistics-kept-still")
-def no_momentum(model, images, labels, batch_size):
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0
-    return _right(model, images, labels, batch_size)
-
-
-@wrong(checks.tested_accuracy, "statistics-kept-still")
-def statistics_put_back(model, images, labels, batch_size):
-    state = copy.deepcopy(model.state_dict())
-    accuracy = _right(model, images, labels, batch_size)
-    model.load_state_dict(state)
-    return accuracy
+    count-instead-of-share
+        / len(labels) => * 1.0
+    """,
+)
 
 
 @wrong(checks.tested_accuracy, "mode-changes-midway")
@@ -758,22 +695,6 @@ def eval_after_the_first_batch(model, images, labels, batch_size):
         right += (model(images[part]).argmax(1) == labels[part]).sum().item()
         model.eval()
     return right / len(images)
-
-
-@wrong(checks.tested_accuracy, "network-not-used")
-def one_hundred_percent(model, images, labels, batch_size):
-    return 1.0
-
-
-@wrong(checks.tested_accuracy, "first-batch-only")
-def one_batch_is_enough(model, images, labels, batch_size):
-    model.eval()
-    return _right(model, images[:batch_size], labels[:batch_size], batch_size)
-
-
-@wrong(checks.tested_accuracy, "count-instead-of-share")
-def a_count(model, images, labels, batch_size):
-    return float(_right(model.eval(), images, labels, batch_size) * len(images))
 
 
 # B.7
@@ -827,6 +748,7 @@ fits("sharper", lambda s, y: F.cross_entropy((10 * s).softmax(1), y), "sharper-s
 fits("ten_times", lambda s, y: F.cross_entropy(10 * s.softmax(1), y), "multiplied-probabilities")
 fits("a_sum", lambda s, y: F.cross_entropy(s, y, reduction="sum"), "sum-over-the-batch")
 
+
 # B.8
 
 
@@ -868,49 +790,38 @@ def parameters_and_buffers(source, target):
             mine.copy_(theirs[name])
 
 
-@wrong(checks.copy_weights, "still-there")
-def loaded_by_place(source, target):
-    target.load_state_dict(
-        dict(zip(target.state_dict(), source.state_dict().values(), strict=True))
-    )
+wrong_edits(
+    checks.copy_weights,
+    name_by_name,
+    r"""
+    still-there
+        source.state_dict() => dict(zip(target.state_dict(), source.state_dict().values()))
 
+        theirs[name] => next(other for other in theirs.values() if other.shape == mine.shape)
 
-@wrong(checks.copy_weights, "still-there-without-statistics")
-@torch.no_grad()
-def zipped_parameters(source, target):
-    for theirs, mine in zip(source.parameters(), target.parameters(), strict=True):
-        mine.copy_(theirs)
+    still-there-without-statistics
+        source.state_dict() => source.parameters()
+        target.state_dict().items() => target.named_parameters()
+        theirs[name] => next(theirs)
 
+    without-statistics
+        target.state_dict().items() => target.named_parameters()
 
-@wrong(checks.copy_weights, "without-statistics")
-@torch.no_grad()
-def named_parameters_only(source, target):
-    for name, theirs in source.named_parameters():
-        target.get_parameter(name).copy_(theirs)
+    weights-only
+        mine.copy_ => if name.endswith(".weight"):\n    mine.copy_
 
+    nothing-copied
+        mine.copy_(theirs[name]) => mine = theirs[name]
 
-@wrong(checks.copy_weights, "still-there")
-@torch.no_grad()
-def by_shape(source, target):
-    theirs = list(source.state_dict().values())
-    for mine in target.state_dict().values():
-        mine.copy_(next(other for other in theirs if other.shape == mine.shape))
+        mine.copy_(theirs[name]) => target.forward = source.forward
 
+    batch-norms-left-out
+        mine.copy_ => if "conv" in name:\n    mine.copy_
 
-@wrong(checks.copy_weights, "weights-only")
-@torch.no_grad()
-def what_is_called_weight(source, target):
-    ours = target.state_dict()
-    for name, theirs in source.state_dict().items():
-        if name.endswith(".weight"):
-            ours[name].copy_(theirs)
-
-
-@wrong(checks.copy_weights, "nothing-copied")
-def into_the_dictionary(source, target):
-    ours = target.state_dict()
-    for name, theirs in source.state_dict().items():
-        ours[name] = theirs
+    from-target-to-source
+        mine.copy_(theirs[name]) => theirs[name].copy_(mine)
+    """,
+)
 
 
 @wrong(checks.copy_weights, "parameters-replaced")
@@ -919,27 +830,9 @@ def copied_modules(source, target):
         setattr(target, name, copy.deepcopy(module))
 
 
-@wrong(checks.copy_weights, "batch-norms-left-out")
-@torch.no_grad()
-def convolutions_only(source, target):
-    for name, module in source.named_modules():
-        if isinstance(module, nn.Conv2d):
-            target.get_submodule(name).weight.copy_(module.weight)
-
-
-@wrong(checks.copy_weights, "from-target-to-source")
-def the_wrong_way(source, target):
-    source.load_state_dict(target.state_dict())
-
-
 @wrong(checks.copy_weights, "nothing-copied")
 def a_local_copy(source, target):
     target = copy.deepcopy(source)  # noqa: F841
-
-
-@wrong(checks.copy_weights, "nothing-copied")
-def only_what_it_computes(source, target):
-    target.forward = source.forward
 
 
 @wrong(checks.copy_weights, "shared")

@@ -12,6 +12,7 @@ import answers_convolution  # noqa: F401 - fills the bank
 import answers_degradation  # noqa: F401 - fills the bank
 import answers_frameworks  # noqa: F401 - fills the bank
 import answers_hunt  # noqa: F401 - fills the bank
+import answers_identity  # noqa: F401 - fills the bank
 import answers_inside  # noqa: F401 - fills the bank
 import answers_plain  # noqa: F401 - fills the bank
 import answers_residual  # noqa: F401 - fills the bank

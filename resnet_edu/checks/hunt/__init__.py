@@ -4,11 +4,13 @@ In each of them `still-there` is the mistake that the sheet comes with. The mess
 shows, and never the line.
 """
 
+from resnet_edu.checks.hunt.accuracy_of_batches import accuracy_of_batches
 from resnet_edu.checks.hunt.blocks import shortcut_block, stack_blocks
-from resnet_edu.checks.hunt.evaluation import accuracy_of_batches, tested_accuracy
+from resnet_edu.checks.hunt.copy_weights import copy_weights
+from resnet_edu.checks.hunt.only_the_head import only_the_head
 from resnet_edu.checks.hunt.photos import photos_to_batch
+from resnet_edu.checks.hunt.tested_accuracy import tested_accuracy
 from resnet_edu.checks.hunt.training import fit_classes, train_frozen, with_new_head
-from resnet_edu.checks.hunt.weights import copy_weights, only_the_head
 
 __all__ = [
     "accuracy_of_batches",

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from resnet_edu.blocks import BasicBlock
 from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, see_float, wrong_type
-from resnet_edu.checks.hunt.evaluation import require_more_than_one_flag
+from resnet_edu.checks.hunt.modes import require_more_than_one_flag
 from resnet_edu.networks import ResNet
 
 Loss = Callable[[Tensor, Tensor], Tensor]
