@@ -4,11 +4,14 @@ In each of them `still-there` is the mistake that the sheet comes with. The mess
 shows, and never the line.
 """
 
-from resnet_edu.checks.hunt.blocks import shortcut_block, stack_blocks
 from resnet_edu.checks.hunt.evaluation import accuracy_of_batches, tested_accuracy
-from resnet_edu.checks.hunt.photos import photos_to_batch
-from resnet_edu.checks.hunt.training import fit_classes, train_frozen, with_new_head
+from resnet_edu.checks.hunt.fit_classes import fit_classes
+from resnet_edu.checks.hunt.photos_to_batch import photos_to_batch
+from resnet_edu.checks.hunt.shortcut_block import shortcut_block
+from resnet_edu.checks.hunt.stack_blocks import stack_blocks
+from resnet_edu.checks.hunt.train_frozen import train_frozen
 from resnet_edu.checks.hunt.weights import copy_weights, only_the_head
+from resnet_edu.checks.hunt.with_new_head import with_new_head
 
 __all__ = [
     "accuracy_of_batches",

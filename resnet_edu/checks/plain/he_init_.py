@@ -20,7 +20,7 @@ def _he_init_(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             weight = module.weight
-            out_channels, in_channels, height, width = weight.shape
+            out_channels, _, height, width = weight.shape
             fan_out = out_channels * height * width
             std = (2 / fan_out) ** 0.5
             weight.normal_(0, std)
