@@ -115,7 +115,7 @@ def as_bytes(photos):
     return photos.permute(0, 3, 1, 2).float()
 
 
-@wrong(checks.photos_to_batch, "wrong-type")
+@wrong(checks.photos_to_batch, "not-float32")
 def in_double(photos):
     return photos.permute(0, 3, 1, 2).double() / 255
 
