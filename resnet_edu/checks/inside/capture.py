@@ -20,7 +20,7 @@ def _capture(model: nn.Module, names: Sequence[str], inputs: Tensor) -> dict[str
     outputs: dict[str, Tensor] = {}
 
     def hook_for(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001
             outputs[name] = output.clone()
 
         return hook
