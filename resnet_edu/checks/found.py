@@ -58,6 +58,7 @@ class Found:
         modules = self._named(self.model.named_modules())
         parameters = self._named(self.model.named_parameters())
         modes = [n for n in self.modes if n in modules and modules[n].training != self.modes[n]]
+        further = [name for name in modules if name not in self.modules]
         state = self._named(self.model.state_dict().items())
         moved = [n for n, v in self.state.items() if n not in state or not _equal(v, state[n])]
         statistics = [name for name in moved if name.endswith(STATISTICS)]
@@ -71,6 +72,7 @@ class Found:
             "statistics of batch norm": _listed(statistics, "changed"),
             "tensors": _listed([name for name in state if name not in self.state], "is new"),
             "parameters": _other(self.parameters, parameters),
+            "further modules": _listed(further, "is new"),
             "what can be trained": _listed(sorted(self.trainable ^ self._trainable()), "changed"),
             "gradients": _listed(_with_gradient(parameters), "has one"),
         }
@@ -135,7 +137,6 @@ def _equal(before: Tensor, after: Tensor) -> bool:
 
 def _other(before: Mapping[str, object], after: Mapping[str, object]) -> str:
     others = [name for name in before if after.get(name) is not before[name]]
-    others += [name for name in after if name not in before]
     return f"another one is at {others[0]}" if others else "as before"
 
 
