@@ -16,12 +16,6 @@ BlockCase = tuple[tuple[int, ...], tuple[int, ...]]
 """The arguments of the block and the shape of its input."""
 
 
-NO_SHORTCUT = (
-    "Your block does not add its input: it is a plain block. Nothing carries x around the convolutions, "
-    "nor the gradient on its way back, and a deep network of such blocks hardly learns."
-)
-
-
 def block_cases(block: type[nn.Module], *cases: BlockCase) -> dict[str, BlockCase]:
     """The cases under a text like "ConvBlock(in_channels=3, out_channels=8), x of shape (2, 3, 9, 7)"."""
     return {f"{as_call(block, case[0])}, x of shape {case[1]}": case for case in cases}

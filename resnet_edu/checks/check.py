@@ -49,15 +49,6 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Old form."""
-
-    label: str
-    name: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Look:
     """What was seen of an answer in one case."""
 
@@ -103,20 +94,11 @@ class Check:
     reference: Answer
     observe: Callable[[Answer, Any, See], None]
     cases: Mapping[str, Any]
-    mistakes: Sequence[Mistake] = ()
-    places: Sequence[Place] = ()
-    said: Text = field(default_factory=dict)
+    said: Text
     versions: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.said:
-            object.__setattr__(self, "mistakes", self._read_mistakes())
-        else:
-            said = {
-                p.name + str(i): Section(p.name, p.message, (), (f"*{p.label}*",))
-                for i, p in enumerate(self.places)
-            }
-            object.__setattr__(self, "said", said)
+        _ = self.mistakes  # an edit that does not fit is an error now, not at some verdict
 
     @property
     def name(self) -> str:
@@ -182,9 +164,6 @@ class Check:
     def _plainly_wrong(self, look: Look, wrong: Wrong) -> Verdict:
         stub = wrong.mistake == NOT_ATTEMPTED  # then nothing was tried
         evidence = wrong.evidence if stub else look.evidence(look)
-        if wrong.message:
-            short = tuple((label, shortened(text)) for label, text in evidence)
-            return Verdict(False, wrong.mistake, wrong.message, self.name, short)
         return self._not_yet(wrong.mistake, evidence, **wrong.values)
 
     def _not_yet(self, mistake: str, evidence: Evidence, **values: Any) -> Verdict:
@@ -196,11 +175,10 @@ class Check:
 
     def _section(self, name: str) -> Section:
         """What to say to a mistake."""
-        own = next((m for m in self.mistakes if m.name == name), None)
-        own = own or next((s for s in self.said.values() if s.name == name), None)
-        return own or common()[name]
+        return self.said[name] if name in self.said else common()[name]
 
-    def _read_mistakes(self) -> list[Mistake]:
+    @cached_property
+    def mistakes(self) -> list[Mistake]:
         """The sections that have versions. Raises TextError where an edit does not fit."""
         source, mistakes = source_of(self.reference), []
         for section in self.said.values():

@@ -11,10 +11,10 @@ from bank import right, wrong, wrong_edits
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_edu import checks, networks
-from resnet_edu.blocks import BasicBlock, PlainBlock, conv3x3
+from resnet_edu import blocks, checks, networks
+from resnet_edu.blocks import BasicBlock, conv3x3
 
-# B.1
+# photos_to_batch
 
 
 @right(checks.photos_to_batch)
@@ -62,73 +62,45 @@ def by_numpy(photos):
     return torch.from_numpy(np.moveaxis(photos.numpy(), -1, 1).astype("float32") / 255)
 
 
-@wrong(checks.photos_to_batch, "still-there")
-def viewed(photos):
-    n, height, width, channels = photos.shape
-    return photos.view(n, channels, height, width).float() / 255
+@right(checks.photos_to_batch)
+def in_three_steps(photos):
+    batch = photos.permute(0, 3, 1, 2)
+    batch = batch.float()
+    return batch / 255
 
 
-@wrong(checks.photos_to_batch, "still-there")
-def divided_first(photos):
-    photos = photos.float() / 255
-    return photos.flatten().reshape(len(photos), 3, photos.shape[1], -1)
+wrong_edits(
+    checks.photos_to_batch,
+    in_three_steps,
+    r"""
+    still-there
+        photos.permute(0, 3, 1, 2) => photos.view(len(photos), 3, *photos.shape[1:3])
 
+        photos.permute(0, 3, 1, 2) => photos.flatten().reshape(len(photos), 3, photos.shape[1], -1)
+    height-and-width-swapped
+        photos.permute(0, 3, 1, 2) => photos.transpose(1, 3)
 
-@wrong(checks.photos_to_batch, "height-and-width-swapped")
-def one_transpose(photos):
-    return photos.transpose(1, 3).float() / 255
+        photos.permute(0, 3, 1, 2) => photos.mT.transpose(1, 2).mT.reshape(-1, 3, *photos.shape[1:3])
+    wrong-shape
+        photos.permute(0, 3, 1, 2) => photos
+    colours-in-another-order
+        photos.permute => photos.flip(-1).permute
+    one-colour-everywhere
+        batch / 255 => (batch / 255).mean((2, 3), keepdim=True).repeat(1, 1, *photos.shape[1:3])
+    other-pixels
+        return batch / 255 => batch = torch.zeros_like(batch)\nbatch[:, 0] = 1\nreturn batch
 
-
-@wrong(checks.photos_to_batch, "wrong-shape")
-def left_as_they_were(photos):
-    return photos.float() / 255
-
-
-@wrong(checks.photos_to_batch, "height-and-width-swapped")
-def swapped_and_forced(photos):
-    n, height, width, channels = photos.shape
-    return photos.permute(0, 3, 2, 1).reshape(n, channels, height, width).float() / 255
-
-
-@wrong(checks.photos_to_batch, "colours-in-another-order")
-def as_opencv(photos):
-    return photos.flip(-1).permute(0, 3, 1, 2).float() / 255
-
-
-@wrong(checks.photos_to_batch, "one-colour-everywhere")
-def painted(photos):
-    _, height, width, _ = photos.shape
-    colour = photos.float().mean((1, 2)) / 255
-    return colour[:, :, None, None].repeat(1, 1, height, width)
-
-
-@wrong(checks.photos_to_batch, "other-pixels")
-def always_red(photos):
-    n, height, width, _ = photos.shape
-    batch = torch.zeros(n, 3, height, width)
-    batch[:, 0] = 1
-    return batch
-
-
-@wrong(checks.photos_to_batch, "not-from-0-to-1")
-def as_bytes(photos):
-    return photos.permute(0, 3, 1, 2).float()
-
-
-@wrong(checks.photos_to_batch, "not-float32")
-def in_double(photos):
-    return photos.permute(0, 3, 1, 2).double() / 255
-
-
-@wrong(checks.photos_to_batch, "other-pixels")
-def by_the_brightest(photos):
-    batch = photos.permute(0, 3, 1, 2).float()
-    return batch / batch.max()
-
-
-@wrong(checks.photos_to_batch, "mirrored")
-def on_its_head(photos):
-    return photos.permute(0, 3, 1, 2).flip(2).float() / 255
+        batch / 255 => batch / batch.max()
+    not-from-0-to-1
+        batch / 255 => batch
+    wrong-type
+        return batch / 255 => return (batch / 255).numpy()
+    not-float32
+        batch.float() => batch.double()
+    mirrored
+        batch.float() => batch.float().flip(2)
+    """,
+)
 
 
 # B.2
@@ -228,10 +200,11 @@ def without_the_stages(model):
     model.fc.requires_grad_(True)
 
 
-# B.3
+# ShortcutBlock
 
 
-class _Base(nn.Module):
+@right(checks.shortcut_block)
+class Mended(nn.Module):
     def __init__(self, channels):
         super().__init__()
         self.conv1, self.bn1 = conv3x3(channels, channels), nn.BatchNorm2d(channels)
@@ -240,15 +213,13 @@ class _Base(nn.Module):
     def branch(self, x):
         return self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
 
-
-@right(checks.shortcut_block)
-class Mended(_Base):
     def forward(self, x):
-        return (self.branch(x) + x).relu()
+        out = self.branch(x)
+        return (out + x).relu()
 
 
 @right(checks.shortcut_block)
-class InPlace(_Base):
+class InPlace(Mended):
     def forward(self, x):
         out = self.branch(x)
         out += x
@@ -256,7 +227,7 @@ class InPlace(_Base):
 
 
 @right(checks.shortcut_block)
-class WithAModule(_Base):
+class WithAModule(Mended):
     def __init__(self, channels):
         super().__init__(channels)
         self.relu = nn.ReLU()
@@ -267,104 +238,59 @@ class WithAModule(_Base):
 
 
 @right(checks.shortcut_block)
-class ByClamp(_Base):
+class ByClamp(Mended):
     def forward(self, x):
         return torch.add(self.branch(x), x).clamp(min=0)
 
 
 @right(checks.shortcut_block)
-class ByWhere(_Base):
+class ByWhere(Mended):
     def forward(self, x):
         return torch.where((out := sum((x, self.branch(x)))) > 0, out, 0.0)
 
 
 @right(checks.shortcut_block)
-class OfTheLibrary(BasicBlock):
+class OfTheLibrary(blocks.BasicBlock):
     def __init__(self, channels):
         super().__init__(channels, channels)
 
 
-@wrong(checks.shortcut_block, "still-there")
-class TheOtherWayRound(_Base):
-    def forward(self, x):
-        return x + self.branch(x).clamp(min=0)
+wrong_edits(
+    checks.shortcut_block,
+    Mended,
+    r"""
+    still-there
+        (out + x).relu() => x + out.clamp(min=0)
+    branch-made-weaker
+        (out + x).relu() => x + F.relu(out) / 10
+    other-function-on-the-branch
+        (out + x).relu() => F.leaky_relu(out) + x
+    other-gradient
+        (out + x).relu() => (out + x.detach()).relu()
+    two-relus
+        (out + x).relu() => F.relu(x + F.relu(out))
+    no-relu-at-the-end
+        (out + x).relu() => x + out
+    no-shortcut
+        (out + x).relu() => out.relu()
+    relu-on-the-shortcut
+        (out + x).relu() => out + x.relu()
+    subtracts
+        (out + x).relu() => (x - out).relu()
+    mean-instead-of-sum
+        (out + x).relu() => (0.5 * (out + x)).relu()
+    other-output
+        (out + x).relu() => (out + x).tanh()
+    added-before-batch-norm
+        self.conv2(F.relu(self.bn1(self.conv1(x)))) => self.conv2(F.relu(self.bn1(self.conv1(x)))) + x
+        (out + x).relu() => out.relu()
+    changes-its-input
+        return (out + x).relu() => x += out\nreturn x.relu()
+    """,
+)
 
 
-@wrong(checks.shortcut_block, "branch-made-weaker")
-class Weaker(_Base):
-    def forward(self, x):
-        return x + F.relu(self.branch(x)) / 10
-
-
-@wrong(checks.shortcut_block, "other-function-on-the-branch")
-class Leaky(_Base):
-    def forward(self, x):
-        return F.leaky_relu(self.branch(x)) + x
-
-
-@wrong(checks.shortcut_block, "other-gradient")
-class Detached(_Base):
-    def forward(self, x):
-        return F.relu(self.branch(x) + x.detach())
-
-
-@wrong(checks.shortcut_block, "two-relus")
-class OneMoreRelu(_Base):
-    def forward(self, x):
-        return F.relu(x + F.relu(self.branch(x)))
-
-
-@wrong(checks.shortcut_block, "no-relu-at-the-end")
-class NoRelu(_Base):
-    def forward(self, x):
-        return x + self.branch(x)
-
-
-@wrong(checks.shortcut_block, "no-shortcut")
-class NoShortcut(_Base):
-    def forward(self, x):
-        return F.relu(self.branch(x))
-
-
-@wrong(checks.shortcut_block, "relu-on-the-shortcut")
-class ReluOnX(_Base):
-    def forward(self, x):
-        return self.branch(x) + F.relu(x)
-
-
-@wrong(checks.shortcut_block, "subtracts")
-class Minus(_Base):
-    def forward(self, x):
-        return F.relu(x - self.branch(x))
-
-
-@wrong(checks.shortcut_block, "mean-instead-of-sum")
-class Half(_Base):
-    def forward(self, x):
-        return F.relu(0.5 * (self.branch(x) + x))
-
-
-@wrong(checks.shortcut_block, "other-output")
-class Squeezed(_Base):
-    def forward(self, x):
-        return torch.tanh(self.branch(x) + x)
-
-
-@wrong(checks.shortcut_block, "added-before-batch-norm")
-class BeforeBatchNorm(_Base):
-    def forward(self, x):
-        return F.relu(self.bn2(x + self.conv2(F.relu(self.bn1(self.conv1(x))))))
-
-
-@wrong(checks.shortcut_block, "changes-its-input")
-class ChangesX(_Base):
-    def forward(self, x):
-        out = self.branch(x)
-        x += out
-        return F.relu(x)
-
-
-# B.4
+# stack_blocks
 
 
 @right(checks.stack_blocks)
@@ -410,39 +336,48 @@ def copies_started_anew(channels, n):
     return stack.apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)
 
 
-@wrong(checks.stack_blocks, "still-there")
-def made_outside(channels, n):
-    block = BasicBlock(channels, channels)
-    return nn.Sequential(*[block for _ in range(n)])
+wrong_edits(
+    checks.stack_blocks,
+    appended,
+    r"""
+    still-there
+        stack = nn => block = BasicBlock(channels, channels)\nstack = nn
+        append(BasicBlock(channels, channels)) => append(block)
 
+        stack = nn => block = BasicBlock(channels, channels)\nstack = nn
+        for _ in range(n) => while len(stack) < n
+        append(BasicBlock(channels, channels)) => append(block)
+    weights-shared
+        stack = nn => block = BasicBlock(channels, channels)\nstack = nn
+        append(BasicBlock(channels, channels)) => append(copy.copy(block))
+    blocks-start-equal
+        stack = nn => block = BasicBlock(channels, channels)\nstack = nn
+        append(BasicBlock(channels, channels)) => append(copy.deepcopy(block))
 
-@wrong(checks.stack_blocks, "still-there")
-def wrapped(channels, n):
-    stack, block = nn.Sequential(), BasicBlock(channels, channels)
-    while len(stack) < n:
-        stack.append(block)
-    return stack
-
-
-@wrong(checks.stack_blocks, "weights-shared")
-def shallow_copies(channels, n):
-    block = BasicBlock(channels, channels)
-    return nn.Sequential(*[copy.copy(block) for _ in range(n)])
-
-
-@wrong(checks.stack_blocks, "blocks-start-equal")
-def deep_copies(channels, n):
-    block = BasicBlock(channels, channels)
-    return nn.Sequential(block, *[copy.deepcopy(block) for _ in range(n - 1)])
-
-
-@wrong(checks.stack_blocks, "blocks-start-equal")
-def seeded(channels, n):
-    blocks = []
-    for _ in range(n):
-        torch.manual_seed(0)
-        blocks.append(BasicBlock(channels, channels))
-    return nn.Sequential(*blocks)
+        stack.append => torch.manual_seed(0)\nstack.append
+    convolutions-start-equal
+        stack.append(BasicBlock(channels, channels)) => block = BasicBlock(channels, channels)\npass
+        pass => block.conv2.load_state_dict(block.conv1.state_dict())\nstack.append(block)
+    other-parameters
+        for _ in => for i in
+        BasicBlock(channels, channels) => BasicBlock(channels, channels, 1 + (i > 0))
+    one-block-too-few
+        range(n) => range(1, n)
+    one-block-too-many
+        range(n) => range(0, n + 1)
+    no-shortcuts
+        BasicBlock => blocks.PlainBlock
+    wrong-type
+        nn.Sequential => nn.ModuleList
+    two-blocks-in-turn
+        stack = nn => rest = BasicBlock(channels, channels)\nstack = nn
+        nn.Sequential() => nn.Sequential(BasicBlock(channels, channels))
+        range(n) => range(n - 1)
+        append(BasicBlock(channels, channels)) => append(rest)
+    other-number-of-blocks
+        return stack => return stack.append(nn.Identity())
+    """,
+)
 
 
 @wrong(checks.stack_blocks, "blocks-start-equal")
@@ -453,42 +388,6 @@ def copies_that_differ_a_little(channels, n):
         for p in block.parameters():
             p.data.mul_(1 + 0.1 * i)
     return nn.Sequential(*blocks)
-
-
-@wrong(checks.stack_blocks, "other-parameters")
-def with_strides(channels, n):
-    return nn.Sequential(*[BasicBlock(channels, channels, 1 + (i > 0)) for i in range(n)])
-
-
-@wrong(checks.stack_blocks, "one-block-too-few")
-def from_one(channels, n):
-    return nn.Sequential(*[BasicBlock(channels, channels) for _ in range(1, n)])
-
-
-@wrong(checks.stack_blocks, "one-block-too-many")
-def up_to_n(channels, n):
-    return nn.Sequential(*[BasicBlock(channels, channels) for _ in range(0, n + 1)])
-
-
-@wrong(checks.stack_blocks, "no-shortcuts")
-def plain_ones(channels, n):
-    return nn.Sequential(*[PlainBlock(channels, channels) for _ in range(n)])
-
-
-@wrong(checks.stack_blocks, "wrong-type")
-def in_a_module_list(channels, n):
-    return nn.ModuleList([BasicBlock(channels, channels) for _ in range(n)])
-
-
-@wrong(checks.stack_blocks, "two-blocks-in-turn")
-def first_and_rest(channels, n):
-    first, rest = BasicBlock(channels, channels), BasicBlock(channels, channels)
-    return nn.Sequential(first, *[rest] * (n - 1))
-
-
-@wrong(checks.stack_blocks, "other-number-of-blocks")
-def padded_with_numbers(channels, n):
-    return nn.Sequential(*[BasicBlock(channels, channels) for _ in range(n)], nn.Identity())
 
 
 # B.5
@@ -697,7 +596,7 @@ def eval_after_the_first_batch(model, images, labels, batch_size):
     return right / len(images)
 
 
-# B.7
+# fit_classes
 
 
 def _train(model, optimizer, images, labels, steps, loss_of=F.cross_entropy):
@@ -849,7 +748,7 @@ def same_data(source, target):
         b.set_(buffers[name])
 
 
-# B.9 and B.10
+# with_new_head and train_frozen
 
 
 def heads(name, answer, mistake=None):
@@ -1017,5 +916,11 @@ frozen(
     "no_shortcuts",
     lambda m: norms_eval(m, lambda n: "downsample" not in n),
     "some-batch-norms-left",
+)
+frozen(
+    "a_little_change",
+    lambda m: m.eval(),
+    "backbone-changed",
+    after=lambda m, _: m.conv1.weight.data.mul_(1 + 1e-6),
 )
 frozen("rate_zero", lambda m: m.eval(), "nothing-learns", lr=0.0)

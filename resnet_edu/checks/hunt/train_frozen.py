@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu.checks.check import Answer, Check
-from resnet_edu.checks.compare import See, require
+from resnet_edu.checks.compare import See
+from resnet_edu.checks.hunt.modes import require_more_than_one_flag
 from resnet_edu.checks.hunt.training import see_losses, tiny_resnet
 from resnet_edu.checks.text import beside
 
@@ -56,8 +57,7 @@ def _observe(answer: Answer, case: tuple[int, bool], see: See) -> None:
         n.register_forward_pre_hook(lambda module, _: modes.add(module.training)) for n in norms
     ]
     losses = answer(model, images, labels, steps)
-    if True in modes and not model.training and all(norm.training for norm in norms):
-        require("only-one-flag", "a batch norm, while it computes", "eval", "train")
+    require_more_than_one_flag(model, norms, modes)
     for hook in hooks:
         hook.remove()
     after = model.state_dict()
