@@ -1,7 +1,7 @@
 """The course as a table: its lessons in order, their tasks, and the section of a lesson for each task.
 
-A lesson's number is its place in `ORDER`, and stands nowhere else: to move a lesson, move its line there and
-build the notebooks. README's table, lesson 00's table, the map, headings and links follow.
+A lesson's number is its place in `PARTS`, and stands nowhere else: to move a lesson, move its line there
+and build the notebooks. README's table, lesson 00's table, the map, headings and links follow.
 """
 
 from __future__ import annotations
@@ -9,22 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-ORDER = (
-    "start",
-    "convolution",
-    "plain",
-    "degradation",
-    "residual",
-    "identity",
-    "resnet50",
-    "inside",
-    "transfer",
-    "applications",
-    "variants",
-    "frameworks",
-    "speed",
-)
-"""The topics of the lessons. The first one is lesson 00."""
+PARTS = {
+    "Before ResNets": (
+        "start",
+        "convolution",
+        "plain",
+    ),
+    "ResNets": (
+        "degradation",
+        "residual",
+        "identity",
+        "resnet50",
+    ),
+    "At work": (
+        "inside",
+        "transfer",
+        "applications",
+    ),
+    "And beyond": (
+        "variants",
+        "frameworks",
+        "speed",
+    ),
+}
+"""The topics of the lessons in order, in four parts. The first one is lesson 00."""
+
+ORDER = tuple(topic for topics in PARTS.values() for topic in topics)
 
 
 @dataclass(frozen=True)
@@ -61,8 +71,8 @@ class Lesson:
     """One lesson with its exercise sheet; the bug hunt is a sheet without a lesson.
 
     `stem` is the name of its files without the number. `measured` says what the learner measures, for
-    README's table. `short` is the title and `brief` is what is measured where there is less room: on the map,
-    and in lesson 00's table.
+    README's table. `short` is the title and `brief` is what is measured where there is less room: on the
+    map, and in lesson 00's table.
     """
 
     topic: str

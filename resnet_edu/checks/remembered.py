@@ -1,9 +1,9 @@
 """Which tasks were passed: remembered in one small file in the folder of the course.
 
 The file is an SQLite database, so that two notebooks can write to it at once and a crash leaves no half
-entry. Only a sheet in `exercises/` writes to it: a solution that passes is nobody's progress. A task goes by
-its name; a file from the time when tasks went by their numbers is read too. Nothing here ever stops a check.
-What goes wrong is told in a sentence.
+entry. Only a sheet in `exercises/` writes to it: a solution that passes is nobody's progress. A task goes
+by its name; a file from the time when tasks went by their numbers is read too. Nothing here ever stops a
+check. What goes wrong is told in a sentence.
 """
 
 from __future__ import annotations

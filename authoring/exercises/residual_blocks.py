@@ -1,20 +1,17 @@
 # %% [markdown]
 # # Exercises 04: residual blocks
 #
-# You need lesson 04. Plan about 75 minutes.
+# You need [lesson 04](../lessons/04_residual_blocks.ipynb). Plan about 45 minutes.
 #
 # You practise to
 # - build the residual block, with a shortcut that fits,
-# - start every block as the identity,
-# - take a block out of a trained network,
-# - build the block of 2016, in which nothing stands in the shortcut's way.
+# - bring a shortcut over a change of shape without parameters,
+# - start every block as the identity.
 #
 # **How it works.** Put your lines in the place of `raise NotImplementedError`, run the cell, then run
 # the check below it. Any right answer passes, however you write it. Open one hint at a time.
 
 # %%
-import copy
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,7 +23,7 @@ from resnet_edu import blocks, checks
 # *Difficulty ●●○, 20 minutes*
 #
 # Two 3x3 convolutions with batch norm, and a shortcut around them (He et al. 2015, figure 2):
-# - `conv1`, `bn1`, ReLU, `conv2`, `bn2` as in the plain block of exercise 2.1, without its last ReLU. The stride
+# - `conv1`, `bn1`, ReLU, `conv2`, `bn2` as in the `PlainBlock` of an earlier exercise, without its last ReLU. The stride
 #   is on `conv1`.
 # - Then the shortcut is added, and the sum goes through a ReLU.
 # - Where the block keeps the shape, the shortcut is the identity, without parameters.
@@ -125,7 +122,7 @@ checks.identity_shortcut(identity_shortcut)
 # - Nothing else changes. Return nothing.
 #
 # <details><summary>Hint 1</summary>
-# As in exercise 2.2: <code>model.modules()</code> and <code>isinstance</code>.
+# As in the exercise <code>he_init_</code>: <code>model.modules()</code> and <code>isinstance</code>.
 # </details>
 # <details><summary>Hint 2</summary>
 # Which batch norm does the branch meet last before the addition?
@@ -148,98 +145,12 @@ def zero_init_residual_(model: nn.Module) -> None:
 # %%
 checks.zero_init_residual_(zero_init_residual_)
 
-# %% [markdown]
-# ## 4.4 Take a block out
-#
-# *Difficulty ●●●, 15 minutes*
-#
-# Make a copy of `model` in which the block `name` is the identity. The model is a `cifar_resnet`, and the
-# name is one like `"layer2.1"`.
-# - The given model is untouched, and shares no weights with the copy.
-# - A block that changes the shape cannot be the identity: raise a `ValueError`.
-#
-# <details><summary>Hint 1</summary>
-# <code>copy.deepcopy</code>, <code>name.split(".")</code>, and an <code>nn.Sequential</code> lets you
-# set its items.
-# </details>
-# <details><summary>Hint 2</summary>
-# <code>model.get_submodule(name)</code> finds a module by its name. A block changes the shape if its
-# first convolution has a stride, or other channels come out than go in.
-# </details>
-# <details><summary>Hint 3</summary>
-# <code>block.conv1.stride</code> is a pair. <code>block.conv1.in_channels</code> and
-# <code>block.conv2.out_channels</code> are to be equal. Put <code>nn.Identity()</code> in the place
-# of the block.
-# </details>
-
-
 # %%
-def without_block(model: nn.Module, name: str) -> nn.Module:
-    """A copy of `model` in which block `name` is the identity."""
-    ### BEGIN SOLUTION
-    block = model.get_submodule(name)
-    if block.conv1.stride != (1, 1) or block.conv1.in_channels != block.conv2.out_channels:
-        raise ValueError(f"{name} changes the shape, so it cannot be the identity")
-    copied = copy.deepcopy(model)
-    stage, place = name.split(".")
-    copied.get_submodule(stage)[int(place)] = nn.Identity()
-    return copied
-    ### END SOLUTION
-
-
-# %%
-checks.without_block(without_block)
-
-# %% [markdown]
-# ## 4.5 The block of 2016
-#
-# *Difficulty ●●○, 15 minutes*
-#
-# In the pre-activation block, batch norm and ReLU come before each convolution, and the sum goes out as it
-# is: `bn1`, ReLU, `conv1`, `bn2`, ReLU, `conv2`, then the addition of the block's input.
-# - The convolutions are 3x3, with a padding of 1 and no bias. Channels and size stay as they are.
-#
-# <details><summary>Hint 1</summary>
-# Write the six steps of the branch as three lines, and add x at the end.
-# </details>
-# <details><summary>Hint 2</summary>
-# The x that is added is the one that came into the block, before the first batch norm.
-# </details>
-# <details><summary>Hint 3</summary>
-# There is no ReLU after the addition: that is the point of it.
-# </details>
-
-
-# %%
-class PreActivationBlock(nn.Module):
-    """He et al. 2016, figure 1 (b): (N, channels, H, W) to the same shape."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        ### BEGIN SOLUTION
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        ### END SOLUTION
-
-    def forward(self, x: Tensor) -> Tensor:
-        ### BEGIN SOLUTION
-        out = self.conv1(F.relu(self.bn1(x)))
-        out = self.conv2(F.relu(self.bn2(out)))
-        return x + out
-        ### END SOLUTION
-
-
-# %%
-checks.pre_activation_block(PreActivationBlock)
-
-# %%
-checks.summary(4)
+checks.summary("residual")
 
 # %% [markdown]
 # ## What comes next
 #
-# You have built the block that all residual networks share, its cheapest shortcut, its gentlest start and its later
-# form. Put your `BasicBlock` into `resnet_edu.networks.CifarResNet(BasicBlock, 20)` and train it as in
-# lesson 03.
+# You have built the block that all residual networks share, its cheapest shortcut and its gentlest start. Put your
+# `BasicBlock` into `resnet_edu.networks.CifarResNet(BasicBlock, 20)` and train it as in
+# [lesson 03](../lessons/03_degradation.ipynb).

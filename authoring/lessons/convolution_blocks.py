@@ -139,7 +139,7 @@ draw.show(draw.bars(parameters, predicted=cost_guess.values, title="Parameters",
 # million multiplications and additions. Papers call this number FLOPs or multiply-adds.
 #
 # A 1x1 convolution costs a ninth of a 3x3. It sees one pixel and mixes its channels. ResNet-50 lives on
-# this difference; lesson 05 shows how.
+# this difference; [lesson 06](06_resnet50.ipynb) shows how.
 #
 # ## 4. How far a layer can see
 #
@@ -362,7 +362,7 @@ draw.show(draw.anatomy(anatomy))
 # but twice the channels. You will find this rule in every ResNet.
 #
 # Does this small network learn? 150 steps with 128 digits each, judged on digits that it has not seen.
-# Training is the subject of lesson 03; here it is only a few lines.
+# Training is the subject of [lesson 03](03_degradation.ipynb); here it is only a few lines.
 
 # %%
 unseen, unseen_labels = data.digits("validation", size=16).tensors  # (297, 3, 16, 16)
@@ -393,7 +393,7 @@ draw.show(draw.bars({"guessing": 10, "the network": right}, title="Unseen digits
 # | receptive field | 3, 5, 11, 17 pixels; ResNet-50: 427 | two 3x3 see as one 5x5 (Simonyan and Zisserman 2014, section 2.3) |
 # | batch norm in training | mean 0, deviation 1 | Ioffe and Szegedy 2015, algorithm 1 |
 # | running mean after 10 batches | 65% of the way | the rule says 1 − 0.9¹⁰ |
-# | ReLU | about half of the numbers become zero | He et al. 2015b, section 2.2, counts on it (lesson 02) |
+# | ReLU | about half of the numbers become zero | He et al. 2015b, section 2.2, counts on it ([lesson 02](02_plain_networks.ipynb)) |
 # | no ReLU between two layers | two layers compute what one can | |
 #
 # ## Three questions

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # Exercises 10: two frameworks, one network
+# # Exercises 11: two frameworks, one network
 #
-# You need lesson 10. Plan about 40 minutes. Keras itself is not needed here.
+# You need [lesson 11](../lessons/11_two_frameworks.ipynb). Plan about 40 minutes. Keras itself is not needed here.
 #
 # You practise to
 # - bring a kernel from Keras's order of axes into PyTorch's,
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from resnet_edu import checks
 
 # %% [markdown]
-# ## 10.1 A kernel moves
+# ## 11.1 A kernel moves
 #
 # *Difficulty ●○○, 10 minutes*
 #
@@ -58,7 +58,7 @@ def keras_kernel_to_torch(kernel: np.ndarray) -> Tensor:
 checks.keras_kernel_to_torch(keras_kernel_to_torch)
 
 # %% [markdown]
-# ## 10.2 Where 79,680 parameters come from
+# ## 11.2 Where 79,680 parameters come from
 #
 # *Difficulty ●●○, 15 minutes*
 #
@@ -100,7 +100,7 @@ def explain_difference(torch_model: nn.Module) -> dict[str, int]:
 checks.explain_difference(explain_difference)
 
 # %% [markdown]
-# ## 10.3 A bias finds a place
+# ## 11.3 A bias finds a place
 #
 # *Difficulty ●●○, 15 minutes*
 #
@@ -137,7 +137,7 @@ def fold_bias(conv_bias: Tensor, bn: nn.BatchNorm2d) -> None:
 checks.fold_bias(fold_bias)
 
 # %%
-checks.summary(10)
+checks.summary("frameworks")
 
 # %% [markdown]
 # ## What comes next

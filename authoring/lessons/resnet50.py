@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 05 Bottlenecks and ResNet-50
+# # 06 Bottlenecks and ResNet-50
 #
 # You know the residual block. ResNet-50 is made of a cheaper form of it, the **bottleneck**: sixteen of them, a
 # stem in front, a head behind. In this lesson you see what the bottleneck buys, look at one of them under the
@@ -12,7 +12,7 @@
 # - say what ResNet-18 to ResNet-152 are made of, and count their layers,
 # - load published weights into a network of your own, and check that it is the same.
 #
-# **You need** lessons 01 and 04. **Time:** about 60 minutes, of which less than one is the computer's.
+# **You need** lessons [01](01_convolution_blocks.ipynb) and [04](04_residual_blocks.ipynb). **Time:** about 60 minutes, of which less than one is the computer's.
 
 # %%
 import difflib
@@ -91,7 +91,7 @@ draw.show(draw.bars(multiples, predicted=speed_guess.values, title="Time, bottle
 # and writes tensors of 256 channels, in convolutions, batch norms, ReLUs and the addition. Keep both in mind, the
 # count and the clock.
 #
-# As in lesson 04, the source tells the difference. `-` is in the basic block only, `+` in the bottleneck only:
+# As in [lesson 04](04_residual_blocks.ipynb), the source tells the difference. `-` is in the basic block only, `+` in the bottleneck only:
 
 # %%
 before = inspect.getsource(BasicBlock.forward).splitlines()
@@ -153,7 +153,7 @@ for name, in_1x1 in zip(places, (True, False), strict=True):
 # %% [markdown]
 # The same parameters, and 6% more operations. NVIDIA, whose "ResNet50 v1.5" has this form, report an accuracy on
 # ImageNet that is about half a percentage point higher. Weights fit into both forms without an error, and give wrong
-# answers in the other one. Lesson 10 shows how wrong.
+# answers in the other one. [Lesson 11](11_two_frameworks.ipynb) shows how wrong.
 #
 # ## 3. One block under the microscope
 #
@@ -536,5 +536,5 @@ widgets.Question(
 # %% [markdown]
 # ## Now you
 #
-# Open [exercise sheet 05](../exercises/05_resnet50.ipynb): build the bottleneck, the stage and the whole ResNet-50, count
+# Open [exercise sheet 06](../exercises/06_resnet50.ipynb): build the bottleneck, the stage and the whole ResNet-50, count
 # its layers, and load weights by name.

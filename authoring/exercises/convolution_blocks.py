@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Exercises 01: convolution blocks
 #
-# You need lesson 01. Plan about 60 minutes.
+# You need [lesson 01](../lessons/01_convolution_blocks.ipynb). Plan about 60 minutes.
 #
 # You practise to
 # - work out sizes, parameters and receptive fields by a formula of your own,
@@ -182,7 +182,7 @@ checks.batch_norm(batch_norm)
 #
 # *Difficulty ●●○, 15 minutes*
 #
-# Build the block of lesson 01 as an `nn.Module`: a convolution, then batch norm, then a ReLU.
+# Build the block of [lesson 01](../lessons/01_convolution_blocks.ipynb) as an `nn.Module`: a convolution, then batch norm, then a ReLU.
 # - The convolution is called `conv`, the batch norm `bn`. There are no other parameters.
 # - `conv` has no bias.
 # - `kernel_size` is an odd number. At stride 1 the output is as high and as wide as the input, for any
@@ -195,7 +195,7 @@ checks.batch_norm(batch_norm)
 # <code>forward</code>.
 # </details>
 # <details><summary>Hint 2</summary>
-# Use 1.1: at stride 1, how much padding does a kernel of 3 need, and one of 5, and one of 1?
+# Use <code>conv_output_size</code>: at stride 1, how much padding does a kernel of 3 need, and one of 5, and one of 1?
 # </details>
 # <details><summary>Hint 3</summary>
 # The padding is half of the kernel, rounded down. Batch norm gets what the convolution gives, so it is
@@ -230,10 +230,10 @@ class ConvBlock(nn.Module):
 checks.conv_block(ConvBlock)
 
 # %%
-checks.summary(1)
+checks.summary("convolution")
 
 # %% [markdown]
 # ## What comes next
 #
 # You have the part that every network here is made of, and the formulas to foresee its sizes and its
-# cost. Lesson 02 puts many such blocks in a row and looks at what happens to the gradient.
+# cost. [Lesson 02](../lessons/02_plain_networks.ipynb) puts many such blocks in a row and looks at what happens to the gradient.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 06 Inside a trained ResNet
+# # 07 Inside a trained ResNet
 #
 # You built a ResNet-50. Now open a trained one and look inside: what its first kernels look for, what its channels
 # answer to, where it finds its evidence, which of its blocks it could spare, and how the classes come apart on the way.
@@ -10,10 +10,9 @@
 # **Afterwards you can**
 # - catch the output of any layer of a network,
 # - write Grad-CAM in ten lines, and test whether its heat maps mean something,
-# - measure how much each block matters, and how much it changes,
-# - draw the loss around a solution, and say what such a picture shows and what it does not.
+# - measure how much each block matters, and how much it changes.
 #
-# **You need** lessons 04 and 05. **Time:** about 75 minutes, of which less than two are the computer's.
+# **You need** lessons [05](05_identity_mappings.ipynb) and [06](06_resnet50.ipynb). **Time:** about 70 minutes, of which less than two are the computer's.
 
 # %%
 import torch
@@ -208,7 +207,7 @@ def grad_cam(network, layer, image, class_index):
 
 # %% [markdown]
 # Our network ends with a mean over places and a linear layer. For such a network and its last maps there is an older and
-# simpler way, which you know from lesson 05, class activation maps (CAM, Zhou et al. 2016): weigh the channels with the
+# simpler way, which you know from [lesson 06](06_resnet50.ipynb), class activation maps (CAM, Zhou et al. 2016): weigh the channels with the
 # class's row of `fc`. Is Grad-CAM the same?
 
 # %%
@@ -308,8 +307,8 @@ widgets.AttentionExplorer(network, shown, data.GLYPHS)
 # %% [markdown]
 # ## 4. Without a block
 #
-# In lesson 04 you took blocks out of ResNet-56, one at a time. Now do it to a network with real work behind it: 12 of the 16
-# blocks keep their input's shape and can be removed. Beside it a plain network as in lesson 04, trained on digits.
+# In [lesson 05](05_identity_mappings.ipynb) you took blocks out of ResNet-56, one at a time. Now do it to a network with real work behind it: 12 of the 16
+# blocks keep their input's shape and can be removed. Beside it a plain network as in [lesson 05](05_identity_mappings.ipynb), trained on digits.
 
 # %%
 some = ["layer1.1", "layer2.2", "layer3.3", "layer4.2"]
@@ -495,65 +494,10 @@ draw.show(draw.features_as_points(maps, labels[ten].tolist(), data.GLYPHS))
 # %% [markdown]
 # Pixels know next to nothing: the same letter comes in other colours at another place. The stem and the first stage
 # hardly know more, for the mean of edges over all places forgets where they were. Then the letters come apart, most of
-# all in `layer2` and `layer3`, until in `layer4` the nearest neighbour is almost always the same letter. In lesson 07
+# all in `layer2` and `layer3`, until in `layer4` the nearest neighbour is almost always the same letter. In [lesson 08](08_transfer_learning.ipynb)
 # that is worth a lot: points that lie apart like this can be told apart with a handful of labels.
 #
-# ## 7. The land around a solution
-#
-# Why does plain-56 not learn where ResNet-56 does? Li et al. (2018) drew the loss around trained networks: take two
-# random directions, move the weights along both, and measure the loss. A network with large weights needs large steps,
-# so each filter of a direction is made as long as the network's own filter:
-
-
-# %%
-def direction(network, seed):
-    """A random direction, filter by filter as long as the weights; batch norm stays."""
-    generator = torch.Generator().manual_seed(seed)
-    found = {}
-    for name, weight in network.named_parameters():
-        if weight.dim() > 1:
-            noise = torch.randn(weight.shape, generator=generator)
-            of_weight, of_noise = (t.detach().flatten(1).norm(dim=1) for t in (weight, noise))
-            found[name] = noise * (of_weight / of_noise).view(-1, *[1] * (noise.dim() - 1))
-    return found
-
-
-# %%
-trained = {"plain-20": plain20}
-makers = {"plain-56": networks.cifar_plain, "ResNet-56": networks.cifar_resnet}
-for name, make in widgets.progress(makers.items(), 2, "Two networks of 56 layers, 60 steps"):
-    torch.manual_seed(0)
-    trained[name] = make(56)
-    training.fit(trained[name], digits, Recipe(steps=60), on_step=training.quiet)
-
-# %%
-distances = [i / 5 for i in range(-5, 6)]  # -1 to 1: as far as the weights are long
-surfaces = {}
-for name, model in widgets.progress(trained.items(), 3, "121 points around each network"):
-    directions = direction(model, seed=0), direction(model, seed=1)
-    surfaces[name] = measure.loss_surface(model, *digits[:100], directions, distances)
-
-# %%
-middle = {name: surface.at_distance(0) for name, surface in surfaces.items()}
-away = {name: surface.at_distance(0.4) for name, surface in surfaces.items()}
-assert max(middle["plain-20"], middle["ResNet-56"]) < 1 < 1.4 < middle["plain-56"]
-assert away["ResNet-56"] < away["plain-20"]
-assert away["plain-56"] > 1.9
-assert surfaces["plain-56"].losses.min() > 1.4
-assert surfaces["plain-56"].losses.max() < 4 < surfaces["ResNet-56"].losses.max()
-draw.show(draw.loss_surfaces(surfaces))
-
-# %% [markdown]
-# Dark is low; the dashed line is where guessing is as good (ln 10 = 2.3). Plain-20 and ResNet-56 lie in a round bowl, and
-# that of ResNet-56 is the **wider** one, with nearly three times the layers: 0.4 away, its loss is still lower. Plain-56
-# lies on a **plateau**: whichever way we go, the loss stays near that of guessing. That fits the noise in its gradient
-# (lesson 04, section 8), which points somewhere else after each small step.
-#
-# The paper's famous picture shows more: a plain-56 in a jagged land of peaks. **Here that does not show.** Theirs was
-# trained for 300 passes and had come down; ours has not left the plateau in 60 steps. And a map of two directions
-# out of 850,000 shows little in any case: a network that learns does not walk along random directions.
-#
-# ## 8. ImageNet weights and a photo
+# ## 7. ImageNet weights and a photo
 #
 # The same with the weights that others trained on 1.28 million photos, a download of 98 MB, once. The lesson works without.
 # If you have a network connection, set `DOWNLOAD = True` below, then run that cell and all after it.
@@ -600,7 +544,7 @@ else:
 # %% [markdown]
 # ## What was measured
 #
-# On 2,000 letters in unseen fonts; section 7 on digits of 8x8 pixels, one seed.
+# On 2,000 letters in unseen fonts.
 #
 # | claim | measured here | in the literature |
 # |---|---|---|
@@ -613,15 +557,13 @@ else:
 # | a ResNet survives the loss of a block | over 75% right whichever, over 95% for late ones | Veit et al. 2016, section 4.1 |
 # | ... and of many | **not** of all five of `layer3` | Veit et al. 2016, section 4.2 |
 # | late blocks refine | small changes, that point down the loss | Greff et al. 2017; Jastrzebski et al. 2018 |
-# | shortcuts make the land smooth | a wider bowl for ResNet-56, a plateau for plain-56 | Li et al. 2018, figure 1 |
-# | plain-56 is jagged | **not seen**, after a training this short | Li et al. 2018, figure 1 |
 #
 # Zeiler and Fergus 2014: "Visualizing and Understanding Convolutional Networks". Selvaraju et al. 2017: "Grad-CAM".
 # Zhou et al. 2016: "Learning Deep Features for Discriminative Localization". Zhang et al. 2016: "Top-down Neural
 # Attention by Excitation Backprop". Adebayo et al. 2018: "Sanity Checks for
 # Saliency Maps". Veit et al. 2016: "Residual Networks Behave Like Ensembles of Relatively Shallow Networks". Greff et al.
 # 2017: "Highway and Residual Networks Learn Unrolled Iterative Estimation". Jastrzebski et al. 2018: "Residual Connections
-# Encourage Iterative Inference". Li et al. 2018: "Visualizing the Loss Landscape of Neural Nets".
+# Encourage Iterative Inference".
 #
 # ## Three questions
 
@@ -662,5 +604,5 @@ widgets.Question(
 # %% [markdown]
 # ## Now you
 #
-# Open [exercise sheet 06](../exercises/06_inside_a_resnet.ipynb): catch outputs without leaving a hook behind, write
+# Open [exercise sheet 07](../exercises/07_inside_a_resnet.ipynb): catch outputs without leaving a hook behind, write
 # Grad-CAM, and measure how much each block matters.

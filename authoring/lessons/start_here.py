@@ -63,7 +63,7 @@ draw.show(draw.bars(sizes, predicted=guess.values, title="Size", unit="million p
 # %% [markdown]
 # The deepest network has eight times the layers of the smallest, and only five times the parameters. How
 # can that be? The deeper ones are made of another block, the bottleneck, which does more layers with fewer
-# numbers. Lesson 05 is about it.
+# numbers. [Lesson 06](06_resnet50.ipynb) is about it.
 #
 # That is the rhythm: a question, your prediction, a measurement, and why. The cells are yours: change a
 # number, run them again, see what happens.
@@ -105,7 +105,7 @@ assert round(anatomy.multiply_adds / 1e9, 2) == 4.09
 # After each lesson you write a few small functions. A **check** looks at what your function does, not at how
 # you write it: any right answer passes. If something is wrong, it tells you what it saw.
 #
-# Task 1.1 asks for the size of a convolution's output. Suppose that somebody remembers only that a stride
+# The first task asks for the size of a convolution's output. Suppose that somebody remembers only that a stride
 # of 2 halves the size:
 
 
@@ -133,7 +133,7 @@ checks.conv_output_size(not_done_yet)
 #
 # ## 5. The map
 #
-# ![The course in four parts: before ResNets, lessons 00 to 02; ResNets, 03 to 05; at work, 06 to 08; and beyond, 09 and 10. Lessons 00 to 07 and 10 are ready.](images/course_map.svg)
+# ![The course in four parts: Before ResNets, lessons 00 to 02; ResNets, lessons 03 to 06; At work, lessons 07 to 09; And beyond, lessons 10 to 12. Ready: lessons 00 to 08 and 11. Planned: 09, 10 and 12.](images/course_map.svg)
 #
 # | | lesson | you measure | exercises |
 # |---|---|---|---|
@@ -141,13 +141,15 @@ checks.conv_output_size(not_done_yet)
 # | 01 | [Convolution blocks](01_convolution_blocks.ipynb) | what convolution, batch norm and ReLU do | [5 tasks](../exercises/01_convolution_blocks.ipynb) |
 # | 02 | [Plain networks and vanishing gradients](02_plain_networks.ipynb) | where gradients vanish, and where they explode | [3 tasks](../exercises/02_plain_networks.ipynb) |
 # | 03 | [The degradation problem](03_degradation.ipynb) | deeper plain networks train worse | [4 tasks](../exercises/03_degradation.ipynb) |
-# | 04 | [Residual blocks and identity mappings](04_residual_blocks.ipynb) | what one `+ x` changes | [5 tasks](../exercises/04_residual_blocks.ipynb) |
-# | 05 | [Bottlenecks and ResNet-50](05_resnet50.ipynb) | that yours is the real one | [5 tasks](../exercises/05_resnet50.ipynb) |
-# | 06 | [Inside a trained ResNet](06_inside_a_resnet.ipynb) | what its layers see | [3 tasks](../exercises/06_inside_a_resnet.ipynb) |
-# | 07 | [Transfer learning](07_transfer_learning.ipynb) | how few labels are enough | [5 tasks](../exercises/07_transfer_learning.ipynb) |
-# | 08 | Classification, detection, segmentation (*planned*) | one backbone, three uses | |
-# | 09 | Variants: deeper, wider, attention (*planned*) | what each of them buys | |
-# | 10 | [Two frameworks, one network](10_two_frameworks.ipynb) | PyTorch and Keras, number for number | [3 tasks](../exercises/10_two_frameworks.ipynb) |
+# | 04 | [Residual blocks](04_residual_blocks.ipynb) | what one `+ x` changes | [3 tasks](../exercises/04_residual_blocks.ipynb) |
+# | 05 | [Identity mappings](05_identity_mappings.ipynb) | what a free way through is worth | [2 tasks](../exercises/05_identity_mappings.ipynb) |
+# | 06 | [Bottlenecks and ResNet-50](06_resnet50.ipynb) | that yours is the real one | [5 tasks](../exercises/06_resnet50.ipynb) |
+# | 07 | [Inside a trained ResNet](07_inside_a_resnet.ipynb) | what its layers see | [3 tasks](../exercises/07_inside_a_resnet.ipynb) |
+# | 08 | [Transfer learning](08_transfer_learning.ipynb) | how few labels are enough | [5 tasks](../exercises/08_transfer_learning.ipynb) |
+# | 09 | Applications (*planned*) | one backbone: what, where, which pixels | |
+# | 10 | Variants (*planned*) | what each of them buys | |
+# | 11 | [Two frameworks, one network](11_two_frameworks.ipynb) | PyTorch and Keras, number for number | [3 tasks](../exercises/11_two_frameworks.ipynb) |
+# | 12 | Faster and larger (*planned*) | what is faster here, and still right | |
 #
 # When you have done them, go on a [bug hunt](../exercises/bug_hunt.ipynb): ten programs, each with one mistake that
 # raises no error.
@@ -165,7 +167,7 @@ checks.progress()
 # | parameters of ResNet-50 | 25,557,032 | 25.6 million (torchvision's documentation) |
 # | cost of ResNet-50 | 4.09 billion multiply-adds at 224 x 224 | 3.8 billion for the 2015 form (He et al. 2015, table 1) |
 #
-# The two costs differ because today's ResNet-50 has its stride at another place. Lesson 05 measures it.
+# The two costs differ because today's ResNet-50 has its stride at another place. [Lesson 06](06_resnet50.ipynb) measures it.
 #
 # ## Three questions
 

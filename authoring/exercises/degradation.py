@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Exercises 03: training, and the degradation problem
 #
-# You need lesson 03. Plan about 60 minutes.
+# You need [lesson 03](../lessons/03_degradation.ipynb). Plan about 60 minutes.
 #
 # You practise to
 # - write one step of training, and measure an accuracy without harm,
@@ -113,7 +113,7 @@ checks.accuracy(accuracy)
 #
 # *Difficulty ●●○, 20 minutes*
 #
-# Build the network that lesson 03 trains, from `PlainBlock`s, for images with 3 channels:
+# Build the network that [lesson 03](../lessons/03_degradation.ipynb) trains, from `PlainBlock`s, for images with 3 channels:
 # - `conv1`, `bn1`, ReLU: a 3x3 convolution to 16 channels, stride 1, padding 1, no bias.
 # - `layer1`, `layer2`, `layer3`: an `nn.Sequential` of n blocks each, with 16, 32 and 64 channels. The first
 #   block of `layer2` and of `layer3` has stride 2, and changes the number of channels.
@@ -172,7 +172,7 @@ checks.plain_network(plain_network)
 #
 # *Difficulty ●●●, 20 minutes*
 #
-# `model` is a trained network as in 3.3. Make a new one that has `extra_blocks` plain blocks more, in the whole
+# `model` is a trained network as in `plain_network`. Make a new one that has `extra_blocks` plain blocks more, in the whole
 # network, and computes the same in evaluation mode.
 # - You may add the blocks at the end of any stage.
 # - Each added block is a `PlainBlock`, whose weights you set.
@@ -180,7 +180,7 @@ checks.plain_network(plain_network)
 #
 # <details><summary>Hint 1</summary>
 # A block can hand on its input, as its input has no negative numbers. What must each of its convolutions
-# and batch norms do? Lesson 03, section 5.
+# and batch norms do? <a href="../lessons/03_degradation.ipynb">Lesson 03</a>, section 5.
 # </details>
 # <details><summary>Hint 2</summary>
 # <code>copy.deepcopy</code> gives you a network of your own. <code>nn.init.dirac_</code> makes a
@@ -213,11 +213,11 @@ def deepen_by_identity(model: nn.Module, extra_blocks: int) -> nn.Module:
 checks.deepen_by_identity(deepen_by_identity)
 
 # %%
-checks.summary(3)
+checks.summary("degradation")
 
 # %% [markdown]
 # ## What comes next
 #
-# You have the loop, the measure, the network and the argument: all of lesson 03. Put them together: train your
+# You have the loop, the measure, the network and the argument: all of [lesson 03](../lessons/03_degradation.ipynb). Put them together: train your
 # `plain_network(20)` with your `train_step` on `resnet_edu.data.digits()`, deepen it, and measure
-# both. In lesson 04 the identity need not be set by hand any more.
+# both. In [lesson 04](../lessons/04_residual_blocks.ipynb) the identity need not be set by hand any more.

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # Exercises 06: inside a trained ResNet
+# # Exercises 07: inside a trained ResNet
 #
-# You need lesson 06. Plan about 70 minutes.
+# You need [lesson 07](../lessons/07_inside_a_resnet.ipynb). Plan about 70 minutes.
 #
 # You practise to
 # - catch what any module of a network puts out,
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from resnet_edu import blocks, checks
 
 # %% [markdown]
-# ## 6.1 What a module puts out
+# ## 7.1 What a module puts out
 #
 # *Difficulty ●●○, 20 minutes*
 #
@@ -79,7 +79,7 @@ def capture(model: nn.Module, names: list[str], inputs: Tensor) -> dict[str, Ten
 checks.capture(capture)
 
 # %% [markdown]
-# ## 6.2 Where the evidence is
+# ## 7.2 Where the evidence is
 #
 # *Difficulty ●●●, 25 minutes*
 #
@@ -96,7 +96,7 @@ checks.capture(capture)
 # parameters.
 #
 # <details><summary>Hint 1</summary>
-# Catch the maps with a forward hook, as in 6.1. But keep the output itself: the logit is computed from it, and not
+# Catch the maps with a forward hook, as in `capture`. But keep the output itself: the logit is computed from it, and not
 # from a copy. The network takes a batch: <code>image[None]</code> is one of one image.
 # </details>
 # <details><summary>Hint 2</summary>
@@ -135,7 +135,7 @@ def grad_cam(model: nn.Module, layer: str, image: Tensor, class_index: int) -> T
 checks.grad_cam(grad_cam)
 
 # %% [markdown]
-# ## 6.3 What a block is worth
+# ## 7.3 What a block is worth
 #
 # *Difficulty ●●●, 25 minutes*
 #
@@ -152,7 +152,7 @@ checks.grad_cam(grad_cam)
 #   **each module** is in the mode it had. In a model in train mode, a frozen batch norm may be in evaluation mode.
 #
 # <details><summary>Hint 1</summary>
-# Begin with a function that gives the accuracy of a model over all batches, as in exercise 3.2. There is a short
+# Begin with a function that gives the accuracy of a model over all batches, as in the exercise `accuracy`. There is a short
 # way to leave a model as you found it: work on a copy of it, made by <code>copy.deepcopy</code>.
 # </details>
 # <details><summary>Hint 2</summary>
@@ -193,10 +193,10 @@ def block_importance(model: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> 
 checks.block_importance(block_importance)
 
 # %%
-checks.summary(6)
+checks.summary("inside")
 
 # %% [markdown]
 # ## What comes next
 #
 # You have three tools that work on any trained network, and leave no trace. Try them on the one in the box:
-# `resnet_edu.weights.bundled()`. In the next lesson you put it to new work.
+# `resnet_edu.weights.bundled()`. In [lesson 08](../lessons/08_transfer_learning.ipynb) you put it to new work.

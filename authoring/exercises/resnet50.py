@@ -1,7 +1,7 @@
 # %% [markdown]
-# # Exercises 05: bottlenecks and ResNet-50
+# # Exercises 06: bottlenecks and ResNet-50
 #
-# You need lesson 05. Plan about 90 minutes.
+# You need [lesson 06](../lessons/06_resnet50.ipynb). Plan about 90 minutes.
 #
 # You practise to
 # - build the bottleneck, which makes deep networks affordable,
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from resnet_edu import checks, networks
 
 # %% [markdown]
-# ## 5.1 The bottleneck
+# ## 6.1 The bottleneck
 #
 # *Difficulty ●●○, 20 minutes*
 #
@@ -33,7 +33,7 @@ from resnet_edu import checks, networks
 #   parameters.
 #
 # <details><summary>Hint 1</summary>
-# Start from your <code>BasicBlock</code> of exercise 4.1. One convolution more, and other kernels. How many
+# Start from your <code>BasicBlock</code> of an earlier exercise. One convolution more, and other kernels. How many
 # channels go into each convolution, and how many come out?
 # </details>
 # <details><summary>Hint 2</summary>
@@ -84,7 +84,7 @@ class Bottleneck(nn.Module):
 checks.bottleneck(Bottleneck)
 
 # %% [markdown]
-# ## 5.2 A stage
+# ## 6.2 A stage
 #
 # *Difficulty ●○○, 10 minutes*
 #
@@ -124,7 +124,7 @@ def make_stage(in_channels: int, width: int, blocks: int, stride: int) -> nn.Seq
 checks.make_stage(make_stage)
 
 # %% [markdown]
-# ## 5.3 ResNet-50
+# ## 6.3 ResNet-50
 #
 # *Difficulty ●●●, 25 minutes*
 #
@@ -182,7 +182,7 @@ class ResNet50(nn.Module):
 checks.resnet50(ResNet50)
 
 # %% [markdown]
-# ## 5.4 Where are the 50 layers?
+# ## 6.4 Where are the 50 layers?
 #
 # *Difficulty ●○○, 10 minutes*
 #
@@ -224,7 +224,7 @@ def count_layers(model: nn.Module) -> int:
 checks.count_layers(count_layers)
 
 # %% [markdown]
-# ## 5.5 Weights by name
+# ## 6.5 Weights by name
 #
 # *Difficulty ●●●, 25 minutes*
 #
@@ -276,7 +276,7 @@ def load_by_name(model: nn.Module, state_dict: dict[str, Tensor]) -> tuple[list[
 checks.load_by_name(load_by_name)
 
 # %%
-checks.summary(5)
+checks.summary("resnet50")
 
 # %% [markdown]
 # ## What comes next
@@ -295,5 +295,5 @@ checks.summary(5)
 # ```
 #
 # And with the weights of ImageNet, a download of 98 MB, your own network knows what is in a photo:
-# `load_by_name(mine, weights.imagenet().state_dict())`, with `from resnet_edu import weights`. Lesson 05
+# `load_by_name(mine, weights.imagenet().state_dict())`, with `from resnet_edu import weights`. [Lesson 06](../lessons/06_resnet50.ipynb)
 # shows how to ask it.

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # Exercises 07: transfer learning
+# # Exercises 08: transfer learning
 #
-# You need lesson 07. Plan about 75 minutes.
+# You need [lesson 08](../lessons/08_transfer_learning.ipynb). Plan about 75 minutes.
 #
 # You practise to
 # - give a trained network a new head,
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from resnet_edu import checks
 
 # %% [markdown]
-# ## 7.1 A new head
+# ## 8.1 A new head
 #
 # *Difficulty ●○○, 10 minutes*
 #
@@ -58,7 +58,7 @@ def replace_head(model: nn.Module, num_classes: int) -> None:
 checks.replace_head(replace_head)
 
 # %% [markdown]
-# ## 7.2 Freeze the first stages
+# ## 8.2 Freeze the first stages
 #
 # *Difficulty ●●○, 15 minutes*
 #
@@ -102,7 +102,7 @@ def freeze(model: nn.Module, up_to: str) -> None:
 checks.freeze(freeze)
 
 # %% [markdown]
-# ## 7.3 Frozen in every sense
+# ## 8.3 Frozen in every sense
 #
 # *Difficulty ●●●, 20 minutes*
 #
@@ -150,7 +150,7 @@ def train_mode(model: nn.Module) -> None:
 checks.train_mode(train_mode)
 
 # %% [markdown]
-# ## 7.4 Rates of their own
+# ## 8.4 Rates of their own
 #
 # *Difficulty ●●○, 10 minutes*
 #
@@ -190,7 +190,7 @@ def parameter_groups(model: nn.Module, head_lr: float, backbone_lr: float) -> li
 checks.parameter_groups(parameter_groups)
 
 # %% [markdown]
-# ## 7.5 How far the features get
+# ## 8.5 How far the features get
 #
 # *Difficulty ●●●, 20 minutes*
 #
@@ -236,7 +236,7 @@ def linear_probe(
 checks.linear_probe(linear_probe)
 
 # %%
-checks.summary(7)
+checks.summary("transfer")
 
 # %% [markdown]
 # ## What comes next

@@ -11,7 +11,7 @@
 # - tell vanishing gradients from exploding ones, and say what cures which,
 # - say what a `+ x` changes, and which problem is still open after it.
 #
-# **You need** lesson 01. **Time:** about 45 minutes.
+# **You need** [lesson 01](01_convolution_blocks.ipynb). **Time:** about 45 minutes.
 
 # %%
 import itertools
@@ -378,7 +378,7 @@ draw.show(draw.flow_grid(grid, title="First layer over last"))
 #
 # - With ReLU, only one recipe vanishes: poor initialisation, no batch norm, no shortcut.
 # - A sigmoid without batch norm vanishes even with `+ x`. In these blocks the activation comes *after*
-#   the addition, so it sits on the way around too. A shortcut helps as far as it stays free: lesson 04
+#   the addition, so it sits on the way around too. A shortcut helps as far as it stays free: [lesson 05](05_identity_mappings.ipynb)
 #   is about that. With batch norm a sigmoid is much better, though not healthy at 56 layers.
 # - With ReLU and batch norm, `+ x` stays below 50 at every depth, where the plain network goes
 #   beyond 500. That is a ResNet.
@@ -388,7 +388,7 @@ draw.show(draw.flow_grid(grid, title="First layer over last"))
 # By 2015, initialisation and batch norm had solved vanishing gradients. Yet deeper plain networks still
 # trained **worse** than shallower ones. He et al. call this the **degradation problem**, and say in
 # section 4.1 that vanishing gradients are unlikely to be its cause. You have just seen why: in plain-56
-# the gradients arrive. Lesson 03 shows that it fails all the same.
+# the gradients arrive. [Lesson 03](03_degradation.ipynb) shows that it fails all the same.
 #
 # ## 9. Explore
 #

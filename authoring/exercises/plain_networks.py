@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Exercises 02: plain networks
 #
-# You need lesson 02. Plan about 50 minutes.
+# You need [lesson 02](../lessons/02_plain_networks.ipynb). Plan about 50 minutes.
 #
 # You practise to
 # - build the block of which plain networks are made,
@@ -31,7 +31,7 @@ from resnet_edu import checks
 # - Nothing is added to the output: shortcuts come later.
 #
 # <details><summary>Hint 1</summary>
-# Start from your <code>ConvBlock</code> of exercise 1.5, and write its three steps twice.
+# Start from your <code>ConvBlock</code> of an earlier exercise, and write its three steps twice.
 # </details>
 # <details><summary>Hint 2</summary>
 # Write the shape after each line of <code>forward</code> as a comment. How many channels reach
@@ -113,7 +113,7 @@ checks.he_init_(he_init_)
 #
 # *Difficulty ●●●, 20 minutes*
 #
-# Measure what lesson 02 draws. For each `nn.Conv2d` in `model`, also inside of other modules, find the
+# Measure what [lesson 02](../lessons/02_plain_networks.ipynb) draws. For each `nn.Conv2d` in `model`, also inside of other modules, find the
 # gradient of the cross-entropy by the convolution's weight, and its L2 norm: the root of the sum of the
 # squares.
 #
@@ -161,12 +161,12 @@ def gradient_norms(model: nn.Module, inputs: Tensor, targets: Tensor) -> dict[st
 checks.gradient_norms(gradient_norms)
 
 # %%
-checks.summary(2)
+checks.summary("plain")
 
 # %% [markdown]
 # ## What comes next
 #
-# You have built the block, set its weights and measured its gradient: the three things of which lesson
-# 02 is made. Try `gradient_norms` on `resnet_edu.networks.cifar_plain(56)`, before and after you put in
-# weights of your own choice. Lesson 03 trains such a network, and meets a trouble that healthy
+# You have built the block, set its weights and measured its gradient: the three things of which
+# [lesson 02](../lessons/02_plain_networks.ipynb) is made. Try `gradient_norms` on `resnet_edu.networks.cifar_plain(56)`, before and after you put in
+# weights of your own choice. [Lesson 03](../lessons/03_degradation.ipynb) trains such a network, and meets a trouble that healthy
 # gradients do not cure.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10 Two frameworks, one network
+# # 11 Two frameworks, one network
 #
 # ResNet-50 is everywhere: in torchvision, in Keras, and in this course. Are they the same network? Load the
 # weights of one into another, and you get an answer without any error message. It may be wrong all the same. In this
@@ -12,7 +12,7 @@
 # - prove that two networks are equal, layer by layer, and find the first layer where they are not,
 # - say which difference matters how much, and which one only in training.
 #
-# **You need** lesson 05, and Keras, which the course brings along. **Time:** about 45 minutes.
+# **You need** [lesson 06](06_resnet50.ipynb), and Keras, which the course brings along. **Time:** about 45 minutes.
 
 # %%
 import os
@@ -48,7 +48,7 @@ from resnet_edu.networks import resnet50
 # %% [markdown]
 # ## 1. Three times ResNet-50
 #
-# Ours and torchvision's have the same names, shapes and parameters. That was lesson 05. And Keras's?
+# Ours and torchvision's have the same names, shapes and parameters. That was [lesson 06](06_resnet50.ipynb). And Keras's?
 
 # %%
 keras.utils.set_random_seed(0)
@@ -299,7 +299,7 @@ assert np.abs(found - expected).max() < 1e-4
 # sure that no weight was left over, `copy_` that every shape fits. But neither would have told us of the rest.
 #
 # The library does the same in one call. Its network has no biases, and needs none: they are hidden in the batch
-# norms. Exercise 10.3 asks you how.
+# norms. The exercise `fold_bias` asks you how.
 
 # %%
 model = weights.from_keras(keras_model)
@@ -693,5 +693,5 @@ widgets.Question(
 # %% [markdown]
 # ## Now you
 #
-# Open [exercise sheet 10](../exercises/10_two_frameworks.ipynb): move a kernel, explain the 79,680 for any of our
+# Open [exercise sheet 11](../exercises/11_two_frameworks.ipynb): move a kernel, explain the 79,680 for any of our
 # networks, and hide a bias in a batch norm.

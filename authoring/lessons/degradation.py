@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 The degradation problem
 #
-# In lesson 02 you mended plain-56: its gradients arrive. Now you train it, and it fails all the same. This
+# In [lesson 02](02_plain_networks.ipynb) you mended plain-56: its gradients arrive. Now you train it, and it fails all the same. This
 # is the puzzle that led to residual networks. You will see it on real handwritten digits, rule out the two
 # usual suspects, and find the way out by hand.
 #
@@ -11,7 +11,7 @@
 # - explain why a deeper network should never be worse, and show that yours is,
 # - say what changes when every block starts near the identity.
 #
-# **You need** lesson 02. **Time:** about 45 minutes, of which two are the computer's.
+# **You need** [lesson 02](02_plain_networks.ipynb). **Time:** about 45 minutes, of which two are the computer's.
 
 # %%
 import copy
@@ -168,7 +168,7 @@ draw.show(draw.gradient_norms(looks))
 # %% [markdown]
 # They are not even. At the start the first layers get thousands of times more than the last; after 50 steps
 # they get less. But **nothing has vanished**: no layer, at no moment, in none of the three runs, gets less than
-# 0.00001. In lesson 02 a vanished gradient was 1e-22. Every layer of plain-56 is told to move, and moves. It
+# 0.00001. In [lesson 02](02_plain_networks.ipynb) a vanished gradient was 1e-22. Every layer of plain-56 is told to move, and moves. It
 # does not find the way.
 #
 # ## 5. A deeper network should never be worse

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 07 Transfer learning
+# # 08 Transfer learning
 #
 # Few people train a ResNet-50 from random weights. They take one that has learned something else, and move it to their own
 # images. Here you do that with a small ResNet-50 that reads printed letters, and teach it **handwritten digits from a few
@@ -11,7 +11,7 @@
 # - find out which parameters *and buffers* a training changed, and keep batch norm in order,
 # - test whether pretrained features are worth anything for your task, before you train.
 #
-# **You need** lesson 05. **Time:** about 60 minutes, of which two are the computer's.
+# **You need** [lesson 06](06_resnet50.ipynb). **Time:** about 60 minutes, of which two are the computer's.
 
 # %%
 import colorsys
@@ -663,5 +663,5 @@ widgets.Question(
 # %% [markdown]
 # ## Now you
 #
-# Open [exercise sheet 07](../exercises/07_transfer_learning.ipynb): replace a head, freeze, keep batch norm frozen after
+# Open [exercise sheet 08](../exercises/08_transfer_learning.ipynb): replace a head, freeze, keep batch norm frozen after
 # `train()`, give each part its rate, and write the linear probe.
