@@ -6,8 +6,8 @@
 
 NN is the lesson's number in the table of the course, `resnet_edu/course.py`; what names it elsewhere is
 brought in line first (`numbering.py`). The sources are jupytext's percent format. In an exercise, what
-stands between `### BEGIN SOLUTION` and `### END SOLUTION` is cut out. Where a mistake is to be found, it stands
-there too, as comments after a line `### INSTEAD OF`, and is code in the exercise:
+stands between `### BEGIN SOLUTION` and `### END SOLUTION` is cut out. Where a mistake is to be found, it
+stands there too, as comments after a line `### INSTEAD OF`, and is code in the exercise:
 
     ### BEGIN SOLUTION
     return torch.relu(out + x)
@@ -106,13 +106,13 @@ def targets(root: Path = ROOT) -> list[Target]:
 
 
 def orphans(root: Path = ROOT) -> list[str]:
-    """Notebooks under `root` that have no source."""
+    """Notebooks under `root` that have no source: all but learners' own sheets, as README names them."""
     known = {target.path for target in targets(root)}
     return [
         f"{folder}/{path.name}"
         for folder in FOLDERS
         for path in sorted((root / folder).glob("*.ipynb"))
-        if path not in known
+        if path not in known and not path.name.startswith("my_")
     ]
 
 

@@ -1,4 +1,4 @@
-"""Lesson 10 where Keras is not installed, and where its ImageNet weights are on the computer."""
+"""The lesson on two frameworks where Keras is not installed, and where its ImageNet weights are here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-SOURCE = Path(__file__).parents[1] / "authoring" / "lessons" / "10_two_frameworks.py"
+SOURCE = Path(__file__).parents[1] / "authoring" / "lessons" / "two_frameworks.py"
 # What section 9 needs of the sections before it, by a name that its cell defines.
 NEEDED = (
     "def keras_name",

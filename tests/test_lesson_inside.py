@@ -1,4 +1,4 @@
-"""The last section of lesson 06: published weights from a server on this computer, and no network."""
+"""The last section of the lesson on the inside of a ResNet: weights from a server here, and no network."""
 
 # ruff: noqa: ARG001, F811 - fixtures that come from another file
 
@@ -15,17 +15,17 @@ from test_imagenet_download import cache, direct, publish, send, server, weights
 
 from resnet_edu.draw import Picture
 
-SOURCE = Path(__file__).parents[1] / "authoring" / "lessons" / "06_inside_a_resnet.py"
+SOURCE = Path(__file__).parents[1] / "authoring" / "lessons" / "inside_a_resnet.py"
 V2 = "IMAGENET1K_V2"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, download: str) -> tuple[dict[str, Any], list]:
-    """Run the imports and section 8. Gives the names they define, and what they display."""
+    """Run the imports and section 7. Gives the names they define, and what they display."""
     section, code, shown, names = "", [], [], {}
     for cell in jupytext.read(SOURCE).cells:
         if headings := re.findall(r"^## (\d+)\.", cell.source, re.MULTILINE):
             section = headings[-1]
-        elif cell.cell_type == "code" and (section == "8" or cell.source.startswith("import")):
+        elif cell.cell_type == "code" and (section == "7" or cell.source.startswith("import")):
             code.append(cell.source)
     assert sum(cell.count("DOWNLOAD = False") for cell in code) == 1
     monkeypatch.setattr("IPython.display.display", lambda *things: shown.extend(things))

@@ -1,4 +1,4 @@
-"""Lesson 05 with published weights: from a server on this computer, and without a network."""
+"""The lesson on ResNet-50 with published weights: from a server on this computer, and without a network."""
 
 # ruff: noqa: ARG001, F811 - fixtures that come from another file
 
@@ -16,7 +16,7 @@ from test_imagenet_download import cache, direct, publish, send, server, weights
 
 from resnet_edu.draw import Picture
 
-SOURCE = Path(__file__).parents[1] / "authoring" / "lessons" / "05_resnet50.py"
+SOURCE = Path(__file__).parents[1] / "authoring" / "lessons" / "resnet50.py"
 V2 = "IMAGENET1K_V2"
 
 

@@ -1,4 +1,4 @@
-"""Lesson 07's section on your own photos: with a folder, and without."""
+"""The section on your own photos in the lesson on transfer learning: with a folder, and without."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 from resnet_edu import data, draw
 
-SOURCE = Path(__file__).parents[1] / "authoring" / "lessons" / "07_transfer_learning.py"
+SOURCE = Path(__file__).parents[1] / "authoring" / "lessons" / "transfer_learning.py"
 
 
 def section_10() -> str:

@@ -1,4 +1,4 @@
-"""Answers to exercise sheet 03, as people write them."""
+"""Answers to the exercise sheet on degradation, as people write them."""
 
 # ruff: noqa: ARG001 - wrong answers are wrong in this too
 

@@ -1,4 +1,4 @@
-"""Answers to exercise sheet 06, as people write them."""
+"""Answers to the exercise sheet on the inside of a ResNet, as people write them."""
 
 # ruff: noqa: ARG001, ARG005 - wrong answers are wrong in this too
 

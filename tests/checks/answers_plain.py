@@ -1,4 +1,4 @@
-"""Answers to exercise sheet 02, as people write them."""
+"""Answers to the exercise sheet on plain networks, as people write them."""
 
 # ruff: noqa: ARG002, B007, N801 - wrong answers are wrong in this too
 

@@ -1,4 +1,4 @@
-"""Answers to exercise sheet 04, as people write them."""
+"""Answers to the exercise sheets on residual blocks and identity mappings, as people write them."""
 
 # ruff: noqa: ARG001, ARG002, N801 - wrong answers are wrong in this too
 
