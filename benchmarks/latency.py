@@ -18,12 +18,12 @@ from lab import Notebook, chromium, serve
 CODE = """
 from resnet_edu import data, weights, widgets
 
-inputs, targets = data.digits()[:4]  # as in lesson 02
+inputs, targets = data.digits()[:4]  # as in the lesson on plain networks
 flow = widgets.GradientFlowExplorer(inputs, targets)
 convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": inputs[0]})
 architecture = widgets.ArchitectureExplorer()
 
-glyphs = data.glyphs("validation", 509).tensors[0]  # as in lesson 06
+glyphs = data.glyphs("validation", 509).tensors[0]  # as in the lesson on the inside
 sheet = glyphs[:9].view(3, 3, 3, 64, 64).permute(2, 0, 3, 1, 4).reshape(3, 192, 192)
 features = widgets.FeatureExplorer(weights.bundled(), dict(enumerate(glyphs[:6])), glyphs[9:])
 attention = widgets.AttentionExplorer(weights.bundled(), {"sheet": sheet}, data.GLYPHS)

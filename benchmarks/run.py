@@ -240,7 +240,7 @@ def redraw() -> Iterator[Row]:
     """How long an explorer takes in the kernel for one move of a control."""
     from resnet_edu import data, measure, widgets
 
-    inputs, targets = data.digits()[:4]  # as in lesson 02
+    inputs, targets = data.digits()[:4]  # as in the lesson on plain networks
     flow = widgets.GradientFlowExplorer(inputs, targets)
     depth, activation = (_control(flow, name) for name in ("Depth", "Activation"))
     for how in ("for the first time", "again"):

@@ -18,6 +18,7 @@ FLOORS = {
     "__init__": (set(), set()),
     "doctor": (set(), None),
     "blocks": (set(), {"torch"}),
+    "course": (set(), set()),
     "networks": ({"blocks"}, {"torch"}),
     "variants": ({"blocks", "networks"}, {"torch"}),
     "files": (set(), {"safetensors", "torch"}),
@@ -37,8 +38,8 @@ FLOORS = {
         {"networks", "measure", "training", "transfer", "draw"},
         {"IPython", "ipywidgets", "torch", "traitlets"},
     ),
-    "checks": ({"blocks", "networks", "measure"}, {"numpy", "torch"}),
-    "grade": ({"checks", "page"}, {"nbclient", "nbformat", "psutil", "tqdm"}),
+    "checks": ({"blocks", "course", "networks", "measure"}, {"numpy", "torch"}),
+    "grade": ({"checks", "course", "page"}, {"nbclient", "nbformat", "psutil", "tqdm"}),
 }
 ROOF = "cli"  # may import anything
 

@@ -537,7 +537,7 @@ def test_gradient_flow_is_the_signals_of_the_flow_network():
     ],
     ids=lambda x: str(dataclasses.astuple(x)) if dataclasses.is_dataclass(x) else "",
 )
-def test_gradients_vanish_explode_or_stay_as_lesson_02_says(setting, low, high, seed):
+def test_gradients_vanish_explode_or_stay_as_the_lesson_says(setting, low, high, seed):
     ratio = gradient_flow(setting, *batch(), seed=seed).gradient_ratio
 
     assert low <= ratio <= high

@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from resnet_edu.checks import course, remembered
+from resnet_edu import course
+from resnet_edu.checks import remembered
 from resnet_edu.checks.compare import (
     Evidence,
     See,
@@ -108,8 +109,8 @@ class Check:
     def __call__(self, answer: Answer) -> Verdict:
         """Is the answer right, and if not, why? Never raises, unless RESNET_EDU_STRICT is 1."""
         verdict = self._judge(answer)
-        if verdict.passed and (found := course.find(self.name)):
-            trouble = remembered.note_passed(found[1].number)
+        if verdict.passed and course.find(self.name):
+            trouble = remembered.note_passed(self.name)
             if trouble:
                 verdict = replace(verdict, evidence=(("Progress", trouble),))
         if not verdict.passed and os.environ.get("RESNET_EDU_STRICT") == "1":

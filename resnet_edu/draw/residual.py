@@ -1,4 +1,4 @@
-"""What lesson 04 measures in residual networks: paths, and gradients along a line."""
+"""What the lesson on identity mappings measures in residual networks: paths, and gradients along a line."""
 
 from __future__ import annotations
 

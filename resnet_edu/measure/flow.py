@@ -27,7 +27,10 @@ NORMALISATIONS = ("batch norm", "none")
 
 @dataclass(frozen=True)
 class FlowSetting:
-    """The five ingredients that lesson 02 changes. `shortcut` puts `+ x` around every two layers."""
+    """The five ingredients that the lesson on plain networks changes.
+
+    `shortcut` puts `+ x` around every two layers.
+    """
 
     depth: int = 20
     activation: str = "ReLU"

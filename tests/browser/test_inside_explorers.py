@@ -1,4 +1,4 @@
-"""The explorers of lesson 06, moved by keyboard in a real browser."""
+"""The explorers of the lesson on the inside of a ResNet, moved by keyboard in a real browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The race of lesson 03 in a real browser: started, watched, stopped, started again, closed."""
+"""The race of the lesson on degradation in a browser: started, watched, stopped, started again, closed."""
 
 from __future__ import annotations
 

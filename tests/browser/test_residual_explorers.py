@@ -1,4 +1,4 @@
-"""The explorers of lesson 04, moved by keyboard in a real browser."""
+"""The explorers of the lesson on identity mappings, moved by keyboard in a real browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers to exercise sheet 10, as people write them."""
+"""Answers to the exercise sheet on two frameworks, as people write them."""
 
 # ruff: noqa: ARG001, C408, RET503, RET504, RUF059 - wrong answers are wrong in this too
 

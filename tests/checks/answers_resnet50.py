@@ -1,4 +1,4 @@
-"""Answers to exercise sheet 05, as people write them."""
+"""Answers to the exercise sheet on ResNet-50, as people write them."""
 
 # ruff: noqa: ARG001, ARG002, N801 - wrong answers are wrong in this too
 

@@ -1,4 +1,4 @@
-"""Answers to exercise sheet 07, as people write them."""
+"""Answers to the exercise sheet on transfer learning, as people write them."""
 
 # ruff: noqa: ARG001, ARG002, ARG005 - wrong answers are wrong in this too
 
