@@ -57,8 +57,7 @@ def wrong_edits(check: Check, answer: Answer, versions: str) -> None:
         r"^([a-z0-9-]+)\n((?:(?: +.*)?\n)+)", text.dedent(versions), re.M
     ):
         for number, block in enumerate(body.strip("\n").split("\n\n")):
-            edits = [line.strip().split(" => ") for line in f"{block}\n".splitlines()]
-            made = text.edited(source, tuple((old, new) for old, new in edits))
+            made = text.edited(source, tuple(map(text.edit, block.splitlines())))
             made = re.sub(r"^@right\(.*\)\n", "", made, flags=re.M)  # it is not one any more
             wrong_answer = text.compiled(made, answer, mistake)
             wrong_answer.__name__ = f"{answer.__name__}-{mistake}-{number}"

@@ -104,7 +104,7 @@ def test_mistakes_have_different_names_and_short_messages(check: Check) -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_message_names_the_mistake_and_says_why_it_matters(check: Check) -> None:
-    for said in (*check.mistakes, *check.places):
+    for said in check.said.values():
         sentences = re.findall(r"[.!?]\)?(?=\s|$)", said.message)
         assert len(sentences) >= 2, f"only {len(sentences)} sentence: {said}"
         assert len(said.message.split()) <= 60, f"too long to be read: {said}"
