@@ -125,24 +125,6 @@ def see_gradients(total: Tensor, leaves: Mapping[str, Tensor], see: See) -> None
         see(f"gradient of {name}", "none" if gradient is None else gradient)
 
 
-def variant(
-    block: type[nn.Module],
-    forward: Callable[[nn.Module, Tensor], Tensor] | None = None,
-    **modules: Callable[..., nn.Module],
-) -> type[nn.Module]:
-    """`block` with another `forward`, or with modules made by other functions of its arguments."""
-
-    class Variant(block):
-        def __init__(self, *arguments: int) -> None:
-            super().__init__(*arguments)
-            for name, make in modules.items():
-                setattr(self, name, make(*arguments))
-
-    if forward:
-        Variant.forward = forward
-    return Variant
-
-
 def _random_state(model: nn.Module, numbers: torch.Generator) -> dict[str, Tensor]:
     """Numbers for each weight and running statistic, so that none is at its start value by chance."""
     return {
