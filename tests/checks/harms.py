@@ -13,7 +13,10 @@ from torch import nn
 from resnet_edu.checks.check import Check
 
 HARMS: dict[str, tuple[str, Callable[[nn.Module], object]]] = {
-    "a_hook": ("hooks-not-as-before", lambda model: model.fc.register_forward_hook(print)),
+    "a_hook": (
+        "hooks-not-as-before",
+        lambda model: model.bn1.register_forward_hook(lambda *_: None),
+    ),
     "a_module": (
         "modules-replaced",
         lambda model: model.layer2.__setitem__(0, copy.deepcopy(model.layer2[0])),
@@ -28,12 +31,12 @@ HARMS: dict[str, tuple[str, Callable[[nn.Module], object]]] = {
     ),
     "a_parameter": (
         "new-parameters",
-        lambda model: setattr(model.fc, "bias", nn.Parameter(model.fc.bias.detach().clone())),
+        lambda model: setattr(model.bn1, "bias", nn.Parameter(model.bn1.bias.detach().clone())),
     ),
     "what_can_be_trained": ("trainable-changed", lambda model: model.bn1.requires_grad_(False)),
     "a_gradient": (
         "gradients-left",
-        lambda model: setattr(model.fc.bias, "grad", torch.ones_like(model.fc.bias)),
+        lambda model: setattr(model.bn1.bias, "grad", torch.ones_like(model.bn1.bias)),
     ),
 }
 """To each harm, what it is called in a check that has no name of its own for it."""
