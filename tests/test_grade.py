@@ -205,7 +205,7 @@ def test_a_sheet_that_was_divided_since_is_marked_as_two(tmp_path):
     (one,) = grade.grade([path])
     assert list(one.sheets) == [find_topic("residual"), find_topic("identity")]
     assert [result.status is Status.PASSED for result in one.results] == [True] * 3 + [False, True]
-    assert str(one) == "04_residual_blocks.ipynb: sheet 04 and 05, 4 of 5 passed"
+    assert str(one) == "04_residual_blocks.ipynb: sheet 04 and 05, 4 of 5 passed."
 
     page = grade.report([one])
     assert "1 files, 5 tasks, 4 of them passed" in page
