@@ -32,7 +32,7 @@ from torch.utils.data import TensorDataset
 from tqdm.auto import tqdm
 
 from resnet_edu import files
-from resnet_edu.measure.as_found import in_mode
+from resnet_edu.as_found import in_mode
 from resnet_edu.networks import stage_of
 
 WARM_UP = 0.3

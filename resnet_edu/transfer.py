@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from resnet_edu.measure.as_found import in_mode
+from resnet_edu.as_found import in_mode
 from resnet_edu.networks import stage_of
 from resnet_edu.training import parameter_groups as parameter_groups
 

@@ -20,13 +20,14 @@ FLOORS = {
     "blocks": (set(), {"torch"}),
     "networks": ({"blocks"}, {"torch"}),
     "variants": ({"blocks", "networks"}, {"torch"}),
+    "as_found": (set(), {"torch"}),
     "files": (set(), {"safetensors", "torch"}),
     "data": (set(), {"PIL", "matplotlib", "numpy", "sklearn", "torch", "torchvision"}),
     "weights": ({"blocks", "files", "networks"}, {"torch", "torchvision"}),
-    "measure": ({"blocks", "networks"}, {"numpy", "torch"}),
-    "training": ({"files", "measure", "networks"}, {"torch", "tqdm"}),
+    "measure": ({"as_found", "blocks", "networks"}, {"numpy", "torch"}),
+    "training": ({"as_found", "files", "networks"}, {"torch", "tqdm"}),
     "pretrain": ({"data", "networks", "training", "weights"}, {"numpy", "torch"}),
-    "transfer": ({"measure", "networks", "training"}, {"sklearn", "torch"}),
+    "transfer": ({"as_found", "networks", "training"}, {"sklearn", "torch"}),
     "draw": ({"measure"}, {"PIL", "matplotlib", "numpy"}),
     "page": (set(), set()),
     "finetune": (
@@ -37,7 +38,7 @@ FLOORS = {
         {"networks", "measure", "training", "transfer", "draw"},
         {"IPython", "ipywidgets", "torch", "traitlets"},
     ),
-    "checks": ({"blocks", "networks", "measure"}, {"numpy", "torch"}),
+    "checks": ({"as_found", "blocks", "networks", "measure"}, {"numpy", "torch"}),
     "grade": ({"checks", "page"}, {"nbclient", "nbformat", "psutil", "tqdm"}),
 }
 ROOF = "cli"  # may import anything

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from resnet_edu.measure.as_found import hooked, in_mode
+from resnet_edu.as_found import hooked, in_mode
 
 _WHOLE_IMAGE = float("inf")
 

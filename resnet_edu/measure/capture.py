@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.measure.as_found import hooked, in_mode
+from resnet_edu.as_found import hooked, in_mode
 
 
 def capture(model: nn.Module, names: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:

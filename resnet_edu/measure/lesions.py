@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.measure.as_found import hooked, in_mode
+from resnet_edu.as_found import hooked, in_mode
 
 
 @dataclass(frozen=True)

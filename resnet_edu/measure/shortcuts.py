@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_edu.as_found import hooked
 from resnet_edu.blocks import BasicBlock, PlainBlock, conv1x1, padding_shortcut
-from resnet_edu.measure.as_found import hooked
 from resnet_edu.measure.lesions import block_names
 from resnet_edu.networks import Block, CifarResNet
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from resnet_edu.measure.as_found import hooked, in_mode
+from resnet_edu.as_found import hooked, in_mode
 
 
 @dataclass(frozen=True)

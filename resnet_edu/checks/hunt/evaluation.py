@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 import torch
 from torch import Tensor, nn
 
+from resnet_edu.as_found import in_mode
 from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, see_float
 from resnet_edu.checks.guard import Wrong
-from resnet_edu.measure.as_found import in_mode
 
 Batches = Sequence[tuple[Tensor, Tensor]]
 Score = Callable[[Sequence[Tensor]], float]

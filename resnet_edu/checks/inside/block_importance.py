@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_edu.as_found import in_mode
 from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks.check import Answer, Check, Mistake, Place
 from resnet_edu.checks.compare import See, see_float, wrong_type
 from resnet_edu.checks.found import Found, randomised
 from resnet_edu.checks.guard import Wrong, explain
-from resnet_edu.measure.as_found import in_mode
 from resnet_edu.networks import ResNet
 
 Batches = Sequence[tuple[Tensor, Tensor]]
