@@ -301,6 +301,66 @@ def test_receptive_field_is_the_reach_of_the_gradient(make, size, step):
     assert [x.receptive_field for x in record.layers if x not in before_head] == [None, None]
 
 
+class Squeezed(nn.Module):
+    """A block whose maps are multiplied by what all of its places say (squeeze-and-excitation)."""
+
+    def __init__(self, block, pool):
+        super().__init__()
+        self.block, self.pool = block, pool
+        self.squeeze = nn.Conv2d(block.out_channels, 2, 1)
+        self.excite = nn.Conv2d(2, block.out_channels, 1)
+        self.gate, self.last = nn.Sigmoid(), nn.Identity()
+
+    def forward(self, x):
+        x = self.block(x)
+        return self.last(x * self.gate(self.excite(self.squeeze(self.pool(x)))))
+
+
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize("pool", [nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1), Mean()])
+@pytest.mark.parametrize("place", ["layer1.0", "layer3.0"])
+def test_behind_a_block_that_pools_over_all_places_each_place_sees_the_whole_image(pool, place):
+    model = cifar_resnet(8)
+    whole = {layer.name: layer.receptive_field for layer in anatomy(model, 32).layers}
+    model.set_submodule(place, Squeezed(model.get_submodule(place), pool))
+    record = anatomy(model, 32)
+    fields = {layer.name: layer.receptive_field for layer in record.layers}
+    names = list(fields)
+    before = names[: names.index(f"{place}.block.relu2") + 1]
+
+    assert record.receptive_field is None
+    assert {fields[name] for name in names if name not in before} == {None}
+    assert [fields[name] for name in before] == list(whole.values())[: len(before)]
+
+
+def test_without_a_head_too_such_a_block_sees_what_the_gradient_reaches():
+    torch.manual_seed(0)
+    model = Squeezed(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1)).double()
+    image = torch.rand(1, 3, 16, 16, dtype=torch.double, requires_grad=True)
+    (gradient,) = torch.autograd.grad(model(image)[0, 0, 7, 7], image)
+
+    assert (gradient != 0).all()
+    assert anatomy(model, 16).receptive_field is None
+
+
+@pytest.mark.parametrize(
+    ("layers", "field"),
+    [
+        ([nn.Conv2d(3, 2, 3), nn.Conv2d(2, 2, 3)], 5),  # no head
+        ([nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1)], 3),
+        ([nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 5)], 3),
+        ([nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(2 * 14 * 14, 5)], 3),
+        ([nn.Conv2d(3, 2, 3), Mean(), nn.Conv2d(2, 2, 1), Mean()], 3),
+    ],
+)
+def test_receptive_field_in_front_of_heads_of_all_kinds(layers, field):
+    assert anatomy(nn.Sequential(*layers), 16).receptive_field == field
+
+
 @pytest.mark.parametrize(
     "layers",
     [

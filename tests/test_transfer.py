@@ -93,7 +93,9 @@ def test_the_two_halves_are_the_whole(model, images, up_to):
 def test_training_the_second_half_is_training_with_the_first_frozen(
     model, images, train, monkeypatch
 ):
-    monkeypatch.setattr(training, "_bfloat16_pays", lambda _device: False)  # rounds the first half
+    monkeypatch.setattr(
+        training.machine, "bfloat16_pays", lambda _device: False
+    )  # rounds the first half
     whole = copy.deepcopy(model)
     transfer.freeze(whole, "layer3")
     recipe = Recipe(steps=3, batch_size=4, learning_rate=0.01)
@@ -214,7 +216,7 @@ def test_training_with_rates_goes_on_from_a_checkpoint(model, train, tmp_path):
     fit(model, train, recipe, on_step=quiet)
 
     path = tmp_path / "training.safetensors"
-    with training.prepared(other, train) as device:
+    with training.prepared(other) as device:
         run = training.Run(other, train, recipe, device)
         run.take_step()
         run.take_step()

@@ -59,7 +59,7 @@ assert sum(right[-10:]) / 10 > 0.9
 
 # %% [markdown]
 # The learning rate goes up for thirty steps and down again for seventy: a short training ends well when
-# its last steps are small. The library's loop does the same (open `resnet_edu/training.py`: `take_step`).
+# its last steps are small. The library's loop does the same (open `resnet_edu/training/loop.py`: `take_step`).
 # It also shows a bar, can be interrupted (the square ■ above), and uses what your processor is good at.
 
 # %%

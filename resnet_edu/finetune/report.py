@@ -37,7 +37,7 @@ def write(result: Result) -> None:
     sections = (_accuracy, _curve, _confusion, _mistakes, _skipped, _use, _settings)
     content = "\n".join(section(result) for section in sections)
     html = page(f"Fine-tuned on {_name(result)}", content, STYLE)
-    files.put(result.report, html.encode(errors="replace"))
+    files.put(html.encode(errors="replace"), result.report)
 
 
 def interval(right: int, of: int) -> tuple[float, float]:

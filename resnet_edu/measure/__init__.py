@@ -17,7 +17,7 @@ afterwards what they were, also when an error is raised.
 """
 
 from resnet_edu.measure.anatomy import Anatomy, Layer, anatomy
-from resnet_edu.measure.architecture import RESNETS, STAGES, Architecture, Place, Step, architecture
+from resnet_edu.measure.architecture import STAGES, Architecture, Place, Step, architecture
 from resnet_edu.measure.capture import capture
 from resnet_edu.measure.convolution import KERNELS, Convolution, convolve
 from resnet_edu.measure.excitation import Excitation, excitation
@@ -31,7 +31,7 @@ from resnet_edu.measure.flow import (
     gradient_flow,
 )
 from resnet_edu.measure.heat_map import grad_cam
-from resnet_edu.measure.lesions import Lesions, block_names, lesions, shuffled, without_block
+from resnet_edu.measure.lesions import Lesions, lesions, shuffled, without_block
 from resnet_edu.measure.paths import path_counts, path_gradients
 from resnet_edu.measure.shattering import autocorrelation, gradients_along_line
 from resnet_edu.measure.shortcuts import (
@@ -44,6 +44,7 @@ from resnet_edu.measure.shortcuts import (
 )
 from resnet_edu.measure.signals import LayerSignal, Signals, signals
 from resnet_edu.measure.surface import LossSurface, loss_surface
+from resnet_edu.networks import RESNETS, block_names
 
 __all__ = [
     "ACTIVATIONS",

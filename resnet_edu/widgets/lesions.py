@@ -10,6 +10,7 @@ import ipywidgets as widgets
 from torch import Tensor, nn
 
 from resnet_edu import draw, measure
+from resnet_edu.networks import is_residual
 from resnet_edu.widgets.explorer import Explorer, View
 from resnet_edu.widgets.lesson import progress
 
@@ -61,4 +62,4 @@ class LesionExplorer(Explorer):
 
 
 def _colour(model: nn.Module) -> str:
-    return "residual" if any(hasattr(m, "downsample") for m in model.modules()) else "plain"
+    return "residual" if any(is_residual(module) for module in model.modules()) else "plain"

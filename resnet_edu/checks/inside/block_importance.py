@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: F401 - wrong versions need it
 
+from resnet_edu.as_found import in_mode
 from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks.check import Answer, Check
 from resnet_edu.checks.compare import See, entries, see_float
 from resnet_edu.checks.found import Found, hooks_of_all_modules_kept, randomised
 from resnet_edu.checks.guard import Wrong, explain
 from resnet_edu.checks.text import beside
-from resnet_edu.measure.as_found import in_mode
 from resnet_edu.networks import ResNet
 
 Batches = Sequence[tuple[Tensor, Tensor]]

@@ -1,4 +1,4 @@
-"""Measure, and leave the model as it was found."""
+"""Look at a model, or train it, and leave its modes and hooks as they were found."""
 
 from __future__ import annotations
 
