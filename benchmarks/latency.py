@@ -26,7 +26,7 @@ architecture = widgets.ArchitectureExplorer()
 glyphs = data.glyphs("validation", 509).tensors[0]  # as in lesson 06
 sheet = glyphs[:9].view(3, 3, 3, 64, 64).permute(2, 0, 3, 1, 4).reshape(3, 192, 192)
 features = widgets.FeatureExplorer(weights.bundled(), dict(enumerate(glyphs[:6])), glyphs[9:])
-attention = widgets.AttentionExplorer(weights.bundled(), {"sheet": sheet}, data.GLYPHS)
+attention = widgets.HeatMapExplorer(weights.bundled(), {"sheet": sheet}, data.GLYPHS)
 """
 EXPLORERS = ("flow", "convolution", "architecture", "features", "attention")
 METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
