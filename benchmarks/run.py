@@ -240,8 +240,8 @@ def redraw() -> Iterator[Row]:
     """How long an explorer takes in the kernel for one move of a control."""
     from resnet_edu import data, measure, widgets
 
-    inputs, targets = data.digits()[:4]  # as in the lesson on plain networks
-    flow = widgets.GradientFlowExplorer(inputs, targets)
+    images, labels = data.digits()[:4]  # as in the lesson on plain networks
+    flow = widgets.GradientFlowExplorer(images, labels)
     depth, activation = (_control(flow, name) for name in ("Depth", "Activation"))
     for how in ("for the first time", "again"):
         times = []
@@ -250,7 +250,7 @@ def redraw() -> Iterator[Row]:
             times += [_seconds(lambda d=d: depth.set_trait("value", d)) for d in measure.DEPTHS]
         yield f"GradientFlowExplorer, {how}", _spread(times), "browser: p95 at most 150 ms"
 
-    convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": inputs[0]})
+    convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": images[0]})
     stride = _control(convolution, "Stride")
     times = [
         _seconds(lambda v=value: stride.set_trait("value", v)) for value in (2, 3, 4, 3, 2, 1) * 7

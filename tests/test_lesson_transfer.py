@@ -43,5 +43,5 @@ def test_with_photos_it_tunes_and_shows_who_is_taken_for_whom(
     exec(code, names)
     assert names["result"].accuracy > 0.7
     assert "of the photos of validation are right" in capsys.readouterr().out
-    assert "who was taken for whom" in shown[0].alt
+    assert "who was taken for whom" in shown[0].words
     assert (tmp_path / "pets result" / "report.html").is_file()

@@ -21,7 +21,7 @@ from resnet_edu.measure import (
     LayerSignal,
     Signals,
     anatomy,
-    convolve,
+    convolution,
     flow_network,
     gradient_flow,
     signals,
@@ -149,7 +149,7 @@ def test_a_measurement_works_where_gradients_are_switched_off(measure):
     [
         anatomy(cifar_plain(8), 16),
         signals(cifar_plain(8), torch.randn(4, 3, 16, 16), torch.arange(4)),
-        convolve(torch.rand(1, 4, 4), KERNELS["Blur"]),
+        convolution(torch.rand(1, 4, 4), KERNELS["Blur"]),
         FlowSetting(),
     ],
     ids=lambda record: type(record).__name__,
@@ -642,9 +642,9 @@ def test_a_depth_of_another_form_is_refused(depth):
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_convolve_is_the_sum_under_the_sliding_kernel(name, stride, padding, dilation):
+def test_convolution_is_the_sum_under_the_sliding_kernel(name, stride, padding, dilation):
     image, kernel = torch.rand(3, 13, 16), KERNELS[name]
-    record = convolve(image, kernel, stride, padding, dilation)
+    record = convolution(image, kernel, stride, padding, dilation)
 
     span = dilation * (len(kernel) - 1) + 1
     grey = image.numpy().mean(axis=0)
@@ -660,9 +660,9 @@ def test_convolve_is_the_sum_under_the_sliding_kernel(name, stride, padding, dil
     np.testing.assert_array_equal(record.kernel, kernel)
 
 
-def test_convolve_moves_by_one_pixel_without_padding_unless_told_otherwise():
+def test_convolution_moves_by_one_pixel_without_padding_unless_told_otherwise():
     image = torch.rand(1, 6, 7)
-    record = convolve(image, KERNELS["Identity"])
+    record = convolution(image, KERNELS["Identity"])
 
     np.testing.assert_array_equal(record.output, image[0, 1:-1, 1:-1].numpy())
 
@@ -670,7 +670,7 @@ def test_convolve_moves_by_one_pixel_without_padding_unless_told_otherwise():
 def test_the_image_is_not_changed_and_not_shared():
     image = torch.rand(1, 6, 6)
     before = image.clone()
-    record = convolve(image, KERNELS["Blur"])
+    record = convolution(image, KERNELS["Blur"])
     record.image[:] = 0
 
     assert torch.equal(image, before)
@@ -682,32 +682,32 @@ def test_kernels_do_what_their_names_say():
     noise = torch.rand(1, 32, 32)
 
     for name in ("Identity", "Blur", "Sharpen", "Wide blur (5x5)"):
-        np.testing.assert_allclose(convolve(flat, KERNELS[name]).output, 0.5, atol=1e-6)
+        np.testing.assert_allclose(convolution(flat, KERNELS[name]).output, 0.5, atol=1e-6)
     for name in ("Vertical edges", "Horizontal edges"):
-        np.testing.assert_allclose(convolve(flat, KERNELS[name]).output, 0, atol=1e-6)
-    np.testing.assert_allclose(convolve(ramp, KERNELS["Vertical edges"]).output, 0.25, atol=1e-6)
-    np.testing.assert_allclose(convolve(ramp, KERNELS["Horizontal edges"]).output, 0, atol=1e-6)
+        np.testing.assert_allclose(convolution(flat, KERNELS[name]).output, 0, atol=1e-6)
+    np.testing.assert_allclose(convolution(ramp, KERNELS["Vertical edges"]).output, 0.25, atol=1e-6)
+    np.testing.assert_allclose(convolution(ramp, KERNELS["Horizontal edges"]).output, 0, atol=1e-6)
     np.testing.assert_allclose(
-        convolve(ramp.mT, KERNELS["Horizontal edges"]).output, 0.25, atol=1e-6
+        convolution(ramp.mT, KERNELS["Horizontal edges"]).output, 0.25, atol=1e-6
     )
-    deviation = {name: convolve(noise, KERNELS[name]).output.std() for name in KERNELS}
+    deviation = {name: convolution(noise, KERNELS[name]).output.std() for name in KERNELS}
     assert deviation["Wide blur (5x5)"] < deviation["Blur"] < deviation["Identity"]
     assert deviation["Identity"] < deviation["Sharpen"]
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 3, 8, 8)])
-def test_convolve_refuses_images_of_another_shape(shape):
+def test_convolution_refuses_images_of_another_shape(shape):
     with pytest.raises(ValueError, match=r"\(C, H, W\), not"):
-        convolve(torch.rand(shape), KERNELS["Blur"])
+        convolution(torch.rand(shape), KERNELS["Blur"])
 
 
 @pytest.mark.parametrize(("padding", "dilation", "span", "side"), [(0, 2, 5, 4), (1, 3, 7, 6)])
-def test_convolve_refuses_a_kernel_larger_than_the_image(padding, dilation, span, side):
+def test_convolution_refuses_a_kernel_larger_than_the_image(padding, dilation, span, side):
     with pytest.raises(ValueError, match=f"spans {span} pixels.*only {side}"):
-        convolve(torch.rand(3, 4, 9), KERNELS["Blur"], padding=padding, dilation=dilation)
+        convolution(torch.rand(3, 4, 9), KERNELS["Blur"], padding=padding, dilation=dilation)
 
 
-def test_convolve_takes_a_kernel_that_just_fits():
-    record = convolve(torch.rand(3, 5, 9), KERNELS["Blur"], padding=1, dilation=3)
+def test_convolution_takes_a_kernel_that_just_fits():
+    record = convolution(torch.rand(3, 5, 9), KERNELS["Blur"], padding=1, dilation=3)
 
     assert record.output.shape == (1, 5)

@@ -347,9 +347,8 @@ losses = fit_classes(model, images, labels, steps=200, learning_rate=0.5)
 (ax,) = draw.axes(height=2.2)
 ax.plot(losses, color=draw.COLOURS["neutral"])
 ax.set(xlabel="step", ylabel="loss", ylim=(0, None))
-ax.set_label(f"The loss comes down from {losses[0]:.2f} to {losses[-1]:.2f}.")
 print(f"accuracy at the end: {(model(images).argmax(1) == labels).float().mean():.0%}")
-draw.show(ax)
+draw.show(ax, f"The loss comes down from {losses[0]:.2f} to {losses[-1]:.2f}.")
 
 # %%
 checks.fit_classes(fit_classes)

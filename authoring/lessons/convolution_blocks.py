@@ -38,7 +38,7 @@ draw.show(draw.images({"flower": flower, **{f"digit {labels[i]}": digits[i] for 
 # The kernel below subtracts what is on the left from what is on the right. What will it answer to?
 
 # %%
-record = measure.convolve(flower, measure.KERNELS["Vertical edges"], padding=1)
+record = measure.convolution(flower, measure.KERNELS["Vertical edges"], padding=1)
 draw.show(draw.convolution(record))
 
 # %% [markdown]

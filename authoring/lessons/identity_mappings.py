@@ -149,7 +149,7 @@ for record in plain_lesions:
     assert max(record.accuracies.values()) < 0.45
 
 # %%
-widgets.LesionExplorer({"ResNet-56": usual[0], "plain-20": plain[0]}, *unseen[:])
+widgets.LesionsExplorer({"ResNet-56": usual[0], "plain-20": plain[0]}, *unseen[:])
 
 # %% [markdown]
 # Take a block out of plain-20, whichever, and most digits are lost. In ResNet-56 most blocks are hardly missed. But

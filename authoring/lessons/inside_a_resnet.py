@@ -302,7 +302,7 @@ draw.show(draw.bars(found, predicted=pointing_guess.values, title="Points at it"
 
 # %%
 shown = {f"sheet {i}": sheet for i, (sheet, _) in enumerate(sheets[:3], 1)} | {"a letter": letter}
-widgets.AttentionExplorer(network, shown, data.GLYPHS)
+widgets.HeatMapExplorer(network, shown, data.GLYPHS)
 
 # %% [markdown]
 # ## 4. Without a block

@@ -1,6 +1,6 @@
 """Numbers about networks. Each function returns a small frozen dataclass, a record.
 
-`convolve`       what one small kernel does to one image
+`convolution`    what one small kernel does to one image
 `anatomy`        shape, parameters, multiply-adds and receptive field of every layer
 `architecture`   the same for a ResNet of 18 to 152 layers, block by block, with the code of each
 `signals`        how large the activations and the gradients are, layer by layer
@@ -19,7 +19,7 @@ afterwards what they were, also when an error is raised.
 from resnet_edu.measure.anatomy import Anatomy, Layer, anatomy
 from resnet_edu.measure.architecture import STAGES, Architecture, Place, Step, architecture
 from resnet_edu.measure.capture import capture
-from resnet_edu.measure.convolution import KERNELS, Convolution, convolve
+from resnet_edu.measure.convolution import KERNELS, Convolution, convolution
 from resnet_edu.measure.excitation import Excitation, excitation
 from resnet_edu.measure.flow import (
     ACTIVATIONS,
@@ -75,7 +75,7 @@ __all__ = [
     "autocorrelation",
     "block_names",
     "capture",
-    "convolve",
+    "convolution",
     "excitation",
     "flow_network",
     "grad_cam",

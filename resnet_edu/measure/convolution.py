@@ -44,7 +44,7 @@ class Convolution:
         return self.dilation * (len(self.kernel) - 1) + 1
 
 
-def convolve(
+def convolution(
     image: Tensor, kernel: np.ndarray, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> Convolution:
     """Move `kernel` (k, k) over the mean of the channels of `image` (C, H, W).

@@ -24,7 +24,7 @@ CELLS = [
         "widgets.FeatureExplorer(network, letters, images)"
     ),
     new_markdown_cell("## The next one"),
-    new_code_cell("widgets.AttentionExplorer(network, letters, data.GLYPHS)"),
+    new_code_cell("widgets.HeatMapExplorer(network, letters, data.GLYPHS)"),
 ]
 FEATURE, ATTENTION = 1, 3
 

@@ -6,16 +6,15 @@ import math
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from resnet_edu.draw.style import COLOURS, axes, title
+from resnet_edu.draw.style import COLOURS, Picture, axes, title
 
 if TYPE_CHECKING:
     from resnet_edu.measure import Anatomy, Layer
 
 
-def anatomy(record: Anatomy, *, ax: Axes | None = None) -> Axes:
+def anatomy(record: Anatomy) -> Picture:
     """One box for each part of the network (`conv1`, `layer1`, ...) that multiplies.
 
     The taller a box, the larger its output's height and width; the wider, the more channels (both on a
@@ -30,7 +29,7 @@ def anatomy(record: Anatomy, *, ax: Axes | None = None) -> Axes:
             parts.append((name, layers[-1], parameters, cost))
 
     tallest = max(math.log2(_side(last) + 1) for _, last, _, _ in parts)
-    ax = ax or axes(width=max(6.0, 1.6 * len(parts)), height=3.6)[0]
+    (ax,) = axes(width=max(6.0, 1.6 * len(parts)), height=3.6)
     ax.axis("off")
     left = 0.0
     for name, last, parameters, cost in parts:
@@ -73,8 +72,7 @@ def anatomy(record: Anatomy, *, ax: Axes | None = None) -> Axes:
         f"{_short(record.parameters)} parameters, {_short(record.multiply_adds)} multiply-adds "
         f"for one image of {record.image_size} x {record.image_size}",
     )
-    ax.set_label(f"The parts of the network: {said}.")
-    return ax
+    return Picture([ax], f"The parts of the network: {said}.")
 
 
 def _side(layer: Layer) -> int:

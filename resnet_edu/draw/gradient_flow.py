@@ -8,14 +8,13 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
-from matplotlib.ticker import MaxNLocator
 
 from resnet_edu.draw import style
+from resnet_edu.draw.before import BeforeAndNow, frame
 from resnet_edu.draw.style import (
     COLOURS,
-    KeptFigure,
+    Picture,
     axes,
     log_axis,
     log_power,
@@ -24,39 +23,30 @@ from resnet_edu.draw.style import (
 )
 
 if TYPE_CHECKING:
-    from resnet_edu.measure import LayerSignal, Signals
+    from resnet_edu.measure import Signals
 
 # Few scales, so that two pictures can be compared at a glance.
 _GRADIENT_RANGE = (-24, 6)  # powers of ten
 _CLOSER_RANGE = (-6, 6)  # where nothing vanishes
 _ACTIVATION_RANGE = (-6, 6)
 _LAST_LAYER = 55
+_GRADIENT = "Gradient norm of each layer's weight"
+_ACTIVATION = "Scale of what flows into each layer"
+_SAID = {_GRADIENT: "Gradient norm", _ACTIVATION: "Activation scale"}
 _ORDER = ("plain", "third", "fourth", "neutral")  # blue is left to residual networks
 
 
-def gradient_norms(
-    records: Mapping[str, Signals],
-    *,
-    colours: Sequence[str] = _ORDER,
-    ax: Axes | None = None,
-) -> Axes:
+def gradient_norms(records: Mapping[str, Signals], *, colours: Sequence[str] = _ORDER) -> Picture:
     """The gradient norm of each convolution's weight, first layer to last; a line for each record."""
-    ax = ax or axes(width=7)[0]
-    powers = _range(layer.gradient_norm for record in records.values() for layer in record.layers)
-    _frame(ax, "Gradient norm of each layer's weight", powers)
-    return _lines(ax, records, _gradient, colours, powers, "gradient norm")
+    powers = _range(value for record in records.values() for value in _gradients(record))
+    return _lines(records, _gradients, colours, _GRADIENT, powers)
 
 
 def activation_scales(
-    records: Mapping[str, Signals],
-    *,
-    colours: Sequence[str] = _ORDER,
-    ax: Axes | None = None,
-) -> Axes:
+    records: Mapping[str, Signals], *, colours: Sequence[str] = _ORDER
+) -> Picture:
     """The scale of what flows into each convolution, first layer to last; a line for each record."""
-    ax = ax or axes(width=7)[0]
-    _frame(ax, "Scale of what flows into each layer", _ACTIVATION_RANGE)
-    return _lines(ax, records, _activation, colours, _ACTIVATION_RANGE, "activation scale")
+    return _lines(records, _activations, colours, _ACTIVATION, _ACTIVATION_RANGE)
 
 
 def ratios_by_depth(
@@ -64,13 +54,12 @@ def ratios_by_depth(
     *,
     predicted: Mapping[int, float | None] | None = None,
     colours: Sequence[str] = _ORDER,
-    ax: Axes | None = None,
-) -> Axes:
+) -> Picture:
     """Gradient of the first layer over that of the last, against depth: the median, and each seed.
 
     `ratios` maps a name to depth to one ratio for each seed.
     """
-    ax = ax or axes(width=7, height=3.8)[0]
+    (ax,) = axes(width=7, height=3.8)
     guesses = {d: p for d, p in (predicted or {}).items() if p is not None}
     measured = [r for by_depth in ratios.values() for seeds in by_depth.values() for r in seeds]
     powers = _range([*measured, *guesses.values()])
@@ -106,19 +95,18 @@ def ratios_by_depth(
     style.title(ax, "Gradient of the first layer over that of the last")
     log_axis(ax, powers)
     ax.legend(frameon=False)
-    ax.set_label("Gradient of the first layer over that of the last. " + "; ".join(said) + ".")
-    return ax
+    return Picture(
+        [ax], "Gradient of the first layer over that of the last. " + "; ".join(said) + "."
+    )
 
 
-def flow_grid(
-    ratios: Mapping[str, Mapping[str, float]], *, title: str = "", ax: Axes | None = None
-) -> Axes:
+def flow_grid(ratios: Mapping[str, Mapping[str, float]], *, title: str = "") -> Picture:
     """A table in colour: ratio of gradients (first layer over last) for each row and column.
 
     Orange vanishes, violet explodes, white is healthy; the number stands in each field.
     """
     rows, columns = list(ratios), list(next(iter(ratios.values())))
-    ax = ax or axes(width=3.2 + 0.95 * len(columns), height=1.4 + 0.36 * len(rows))[0]
+    (ax,) = axes(width=3.2 + 0.95 * len(columns), height=1.4 + 0.36 * len(rows))
     powers = np.array([[log_power(ratios[r][c], _GRADIENT_RANGE) for c in columns] for r in rows])
     colours = ax.imshow(powers, cmap="PuOr", norm=TwoSlopeNorm(0, -12, 6), aspect="auto")
     for (row, column), power in np.ndenumerate(powers):
@@ -138,11 +126,10 @@ def flow_grid(
     said = "; ".join(
         f"{r}: " + ", ".join(f"{scientific(ratios[r][c])} at {c}" for c in columns) for r in rows
     )
-    ax.set_label(f"{title}. {said}.")
-    return ax
+    return Picture([ax], f"{title}. {said}.")
 
 
-def flow_reading(record: Signals) -> str:
+def gradient_flow_reading(record: Signals) -> str:
     """One sentence on what one setting does to gradients and activations."""
     ratio, growth = record.gradient_ratio, record.activation_ratio
     first, last = record.layers[0].gradient_norm, record.layers[-1].gradient_norm
@@ -169,73 +156,56 @@ def flow_reading(record: Signals) -> str:
     return f"The gradient arrives: {first_over_last}. {loss}"
 
 
-class FlowPicture:
-    """Gradients and activations side by side, kept so that an explorer can redraw them quickly.
-
-    The frame never changes, so it is drawn once; an update only draws the lines over it.
-    """
+class GradientFlowDrawing:
+    """Gradients and activations side by side, kept so that an explorer can redraw them quickly."""
 
     def __init__(self) -> None:
-        self.axes = axes(2, width=5.0, height=3.3)
-        gradient, activation = self.axes
-        _frame(gradient, "Gradient norm of each layer's weight", _GRADIENT_RANGE)
-        _frame(activation, "Scale of what flows into each layer", _ACTIVATION_RANGE)
-        self._ghosts = [marked_line(ax, "ghost") for ax in self.axes]
-        self._lines = [marked_line(ax, "plain") for ax in self.axes]
-        gradient.legend([self._ghosts[0]], ["the setting before"], loc="lower right", frameon=False)
-        self._kept = KeptFigure(gradient.figure, self._ghosts + self._lines)
+        panels = {_GRADIENT: _GRADIENT_RANGE, _ACTIVATION: _ACTIVATION_RANGE}
+        self._kept = BeforeAndNow(panels, "layer", _LAST_LAYER, "lower right")
 
     def update(
         self, record: Signals, before: Signals | None = None, colour: str = "plain"
-    ) -> bytes:
-        """Draw `record`, and `before` in grey behind it; give the picture as a PNG file."""
-        measured = ((_gradient, _GRADIENT_RANGE), (_activation, _ACTIVATION_RANGE))
-        for lines, source in ((self._lines, record), (self._ghosts, before)):
-            for line, (of, powers) in zip(lines, measured, strict=True):
-                values = [log_power(of(layer), powers) for layer in source.layers] if source else []
-                line.set_data(range(1, len(values) + 1), values)
-        for line in self._lines:
-            line.set_color(COLOURS[colour])
-        return self._kept.png()
+    ) -> Picture:
+        """Draw `record`, and `before` in grey behind it."""
+        now, then = (r and (_gradients(r), _activations(r)) for r in (record, before))
+        gradients, scales = now
+        words = (
+            f"Two curves over {len(record.layers)} layers. Gradient norm: {gradients[0]:.1e} at the "
+            f"first layer, {gradients[-1]:.1e} at the last. Scale of what flows in: {scales[0]:.1e} at "
+            f"the first, {scales[-1]:.1e} at the last. {gradient_flow_reading(record)}"
+        )
+        return Picture(self._kept.axes, words, self._kept.png(now, then, colour))
 
 
-def _gradient(layer: LayerSignal) -> float:
-    return layer.gradient_norm
+def _gradients(record: Signals) -> list[float]:
+    return [layer.gradient_norm for layer in record.layers]
 
 
-def _activation(layer: LayerSignal) -> float:
-    return layer.activation_scale
+def _activations(record: Signals) -> list[float]:
+    return [layer.activation_scale for layer in record.layers]
 
 
 def _lines(
-    ax: Axes,
     records: Mapping[str, Signals],
-    of: Callable[[LayerSignal], float],
+    of: Callable[[Signals], list[float]],
     colours: Sequence[str],
+    title: str,
     powers: tuple[int, int],
-    what: str,
-) -> Axes:
+) -> Picture:
+    (ax,) = axes(width=7)
+    longest = max((len(r.layers) for r in records.values()), default=1)
+    frame(ax, title, powers, "layer", longest)
     said = []
     for (name, record), colour in zip(records.items(), cycle(colours), strict=False):
-        values = [of(layer) for layer in record.layers]
+        values = of(record)
         line = marked_line(ax, colour)
         line.set_data(range(1, len(values) + 1), [log_power(v, powers) for v in values])
         line.set_label(name)
         said.append(
             f"{name}: {scientific(values[0])} at the first, {scientific(values[-1])} at the last"
         )
-    ax.set_xlim(0, max((len(r.layers) for r in records.values()), default=1) + 1)
     ax.legend(frameon=False)
-    ax.set_label(f"{what.capitalize()} of each layer. {'; '.join(said)}.")
-    return ax
-
-
-def _frame(ax: Axes, title: str, powers: tuple[int, int]) -> None:
-    style.title(ax, title)
-    ax.set_xlabel("layer (1 is next to the image)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlim(0, _LAST_LAYER + 1)
-    log_axis(ax, powers)
+    return Picture([ax], f"{_SAID[title]} of each layer. {'; '.join(said)}.")
 
 
 def _range(values: Iterable[float]) -> tuple[int, int]:
