@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from resnet_edu.checks import text
@@ -62,3 +64,9 @@ def wrong_edits(check: Check, answer: Answer, versions: str) -> None:
             wrong_answer = text.compiled(made, answer, mistake)
             wrong_answer.__name__ = f"{answer.__name__}-{mistake}-{number}"
             WRONG.append(Entry(check, wrong_answer, mistake))
+
+
+def fill() -> None:
+    """Read all answers that there are: those in the files `answers_*.py` beside this one."""
+    for path in sorted(Path(__file__).parent.glob("answers_*.py")):
+        importlib.import_module(path.stem)

@@ -8,23 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import answers_convolution  # noqa: F401 - fills the bank
-import answers_degradation  # noqa: F401 - fills the bank
-import answers_frameworks  # noqa: F401 - fills the bank
-import answers_hunt  # noqa: F401 - fills the bank
-import answers_identity  # noqa: F401 - fills the bank
-import answers_inside  # noqa: F401 - fills the bank
-import answers_plain  # noqa: F401 - fills the bank
-import answers_residual  # noqa: F401 - fills the bank
-import answers_resnet50  # noqa: F401 - fills the bank
-import answers_transfer  # noqa: F401 - fills the bank
 import jupytext
 import pytest
-from bank import RIGHT, WRONG, Entry
+from bank import RIGHT, WRONG, Entry, fill
 
 from resnet_edu import checks
 from resnet_edu.checks.check import Check, Mistake
 
+fill()
 CHECKS = [value for value in vars(checks).values() if isinstance(value, Check)]
 SOURCES = Path(__file__).parents[2] / "authoring" / "exercises"
 
