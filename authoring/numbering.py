@@ -114,7 +114,8 @@ def _rows_of_start() -> list[str]:
 
 def _tasks_of(lesson: Lesson, folder: str) -> str:
     count = len(lesson.tasks)
-    return f"[{count} tasks]({folder}/{lesson.file}.ipynb) " if count else ""
+    word = "task" if count == 1 else "tasks"
+    return f"[{count} {word}]({folder}/{lesson.file}.ipynb) " if count else ""
 
 
 # The map

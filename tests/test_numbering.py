@@ -49,10 +49,11 @@ PLACES = [
     ROOT / "CONTRIBUTING.md",
     *(ROOT / "benchmarks").glob("*.py"),
 ]
-PLACES += [  # what the checks of a topic say is read where it is shown
+PLACES += [
     path
-    for path in (ROOT / "resnet_edu").rglob("*.py")
-    if path.parent.parent.name != "checks" and path.name not in ("course.py", "overview.py")
+    for kind in ("*.py", "*.md")
+    for path in (ROOT / "resnet_edu").rglob(kind)
+    if path.name not in ("course.py", "overview.py")
 ]
 
 
