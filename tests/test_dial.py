@@ -36,7 +36,7 @@ LABELLED, HELD_OUT = bright(30, 0), bright(40, 1)
 @pytest.fixture(scope="module")
 def model() -> ResNet:
     torch.manual_seed(0)
-    return resnet18(7, width=4)
+    return resnet18(7, width=8)
 
 
 @pytest.fixture

@@ -80,6 +80,17 @@ def test_ran_without_errors_and_shows_no_trace_of_a_machine(target: Target) -> N
     assert build.faults(read(target), target) == []
 
 
+@every([target for target in TARGETS if target.folder == "solutions"])
+def test_every_check_says_that_the_solution_passes(target: Target) -> None:
+    """As it is saved; `make test` compares what is saved with what the solutions give."""
+    cells = [
+        cell for cell in read(target).cells if re.match(r"checks\.\w+\(\w*[A-Za-z]", cell.source)
+    ]
+    assert cells
+    for cell in cells:
+        assert [o.data["text/plain"].partition(":")[0] for o in cell.outputs] == ["✓ Passed"]
+
+
 @every(EXECUTED)
 def test_shows_no_widget_that_does_not_live(target: Target) -> None:
     text = target.path.read_text(encoding="utf-8")

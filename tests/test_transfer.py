@@ -16,7 +16,7 @@ from resnet_edu.training import Recipe, fit, quiet
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return resnet18(5, width=4)
+    return resnet18(5, width=8)
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_training_with_rates_goes_on_from_a_checkpoint(model, train, tmp_path):
 def test_the_probe_finds_what_the_features_show():
     """Two classes that differ in brightness: any network with a working stem tells them apart."""
     torch.manual_seed(0)
-    model = resnet18(5, width=4).train()
+    model = resnet18(5, width=8).train()
     labels = torch.arange(40) % 2
     images = labels[:, None, None, None] * 2.0 + 0.1 * torch.randn(40, 3, 32, 32)
     before = copy.deepcopy(model.state_dict())
