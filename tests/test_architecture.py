@@ -246,9 +246,9 @@ def test_all_text_can_be_read_at_every_place(drawing, depth, size):
 
 
 @every_depth
-def test_a_slab_reaches_up_with_its_pixels_and_down_with_its_channels(depth):
+def test_a_slab_reaches_up_with_its_pixels_and_down_with_its_channels(drawing, depth):
     record = architecture(depth)
-    (shapes,) = draw.architecture(record).collections
+    (shapes,) = drawing.update(record, record.places[1]).axes[0].collections
     extents = [path.get_extents() for path in shapes.get_paths()]
     ground = next(e.y0 for e in extents if e.width > 30 and e.height == 0)
     up = [e.height for e in extents if e.y0 == ground and e.height > 0]
