@@ -277,6 +277,11 @@ def equal() -> dict[str, dict[str, str]]:
     return known
 
 
+def all_checks() -> list[Check]:
+    """Every check of the course."""
+    return [value for value in vars(checks).values() if isinstance(value, Check)]
+
+
 def judge(check: Check) -> tuple[int, int, list[str]]:
     """How many mutants there are, how many are caught with a name, and those that pass."""
     source = source_of(check.reference)
@@ -297,7 +302,7 @@ def judge(check: Check) -> tuple[int, int, list[str]]:
 def main(names: list[str]) -> None:
     """Print for each check its survivors, and the totals."""
     known, total, total_named, unexplained = equal(), 0, 0, 0
-    for check in (value for value in vars(checks).values() if isinstance(value, Check)):
+    for check in all_checks():
         if names and check.name not in names:
             continue
         count, named, survivors = judge(check)

@@ -216,6 +216,15 @@ def feedback() -> Iterator[Row]:
     yield "right answers passed", f"{passed} of {len(RIGHT)}", "all"
     yield "time for a verdict, 95th percentile", f"{slow:.2f} s", "at most 2 s"
     yield "time for a verdict, the slowest", f"{max(seconds):.2f} s", ""
+    import mutants
+
+    known, total, named, unexplained = mutants.equal(), 0, 0, 0
+    for check in mutants.all_checks():
+        count, of_these_named, survivors = mutants.judge(check)
+        total, named = total + count, named + of_these_named
+        unexplained += len(set(survivors) - known.get(check.name, {}).keys())
+    yield "references changed by general rules", f"{total}, {named} named", ""
+    yield "of these passed, and not known to be equal", f"{unexplained}", "none"
 
 
 def imports() -> Iterator[Row]:

@@ -36,7 +36,7 @@ def short():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tune, "HEAD_ONLY", (64, 40, 100))
         patched.setattr(tune, "TUNED", (16, 10, 30))
-        patched.setattr(training, "_bfloat16_pays", lambda _device: False)
+        patched.setattr(training.machine, "bfloat16_pays", lambda _device: False)
         yield
 
 
