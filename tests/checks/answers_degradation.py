@@ -215,6 +215,9 @@ wrong_edits(
     first-batch-only
         images += len(y) => model.train(was)\nreturn total / len(y)
 
+    unsure-not-counted
+        (model(x).argmax(-1) == y) => (model(x).softmax(-1).gather(1, y[:, None]) > 0.5)
+
     raised-error
         total, images = 0.0, 0 => total, images, number = 0.0, 0, len(batches)
     """,
