@@ -77,14 +77,11 @@ plain_network = Check(
     reference=_PlainNetwork,
     observe=_observe,
     cases={
-        f"plain_network(depth={depth}, num_classes={classes}), x of shape {shape}": (
-            (depth, classes),
-            shape,
-        )
-        for depth, classes, shape in (
-            (8, 10, (2, 3, 16, 16)),
-            (20, 5, (3, 3, 9, 12)),
-            (8, 3, (2, 3, 32, 32)),
+        f"plain_network({arguments}), x of shape {shape}": (numbers, shape)
+        for arguments, numbers, shape in (
+            ("depth=8", (8,), (2, 3, 16, 16)),
+            ("depth=20, num_classes=5", (20, 5), (3, 3, 9, 12)),
+            ("depth=8, num_classes=3", (8, 3), (2, 3, 32, 32)),
         )
     }
     | {f"plain_network(depth={depth})": depth for depth in (10, 18)},
