@@ -225,9 +225,16 @@ def mutants(source: str) -> Iterator[str]:
         for part in ast.walk(node)
         if part is not node
     }
+    in_hints = {
+        id(part)
+        for node in ast.walk(whole)
+        for hint in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if hint
+        for part in ast.walk(hint)
+    }
     for number, place in enumerate(ast.walk(whole)):
-        if id(place) in in_errors:
-            continue  # what an error says is free
+        if id(place) in in_errors | in_hints:
+            continue  # what an error says is free, and a type hint does nothing
         for rule in RULES:
             for changed in _changes(rule, place):
                 tree = ast.parse(plain)

@@ -106,6 +106,11 @@ wrong_edits(
 
     too-slow
         optimizer.step() => while loss > -1:\n    optimizer.step()
+
+    gradients-clipped
+        optimizer.step() => nn.utils.clip_grad_norm_(model.parameters(), max_norm=2)\noptimizer.step()
+
+        optimizer.step() => for p in model.parameters():\n    p.grad.clamp_(-0.5, 0.5)\noptimizer.step()
     """,
 )
 
@@ -209,6 +214,9 @@ wrong_edits(
 
     first-batch-only
         images += len(y) => model.train(was)\nreturn total / len(y)
+
+    unsure-not-counted
+        (model(x).argmax(-1) == y) => (model(x).softmax(-1).gather(1, y[:, None]) > 0.5)
 
     raised-error
         total, images = 0.0, 0 => total, images, number = 0.0, 0, len(batches)
@@ -344,6 +352,9 @@ wrong_edits(
 
     too-few-blocks
         range(n) => range(1)
+
+    blocks-shared
+        blocks.append(PlainBlock( => blocks.append(blocks[-1] if place > 1 else PlainBlock(
     """,
 )
 
@@ -351,6 +362,14 @@ wrong_edits(
 @wrong(checks.plain_network, "shortcuts")
 def residual(depth, num_classes=10):
     return networks.cifar_resnet(depth, num_classes)
+
+
+@wrong(checks.plain_network, "blocks-shared")
+class one_block_n_times(_Net):  # noqa: N801
+    def __init__(self, depth, num_classes=10):
+        super().__init__(depth, num_classes)
+        n = (depth - 2) // 6
+        self.layer1 = nn.Sequential(*[PlainBlock(16, 16)] * n)
 
 
 @wrong(checks.plain_network, "modules-in-a-list")

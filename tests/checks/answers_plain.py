@@ -216,6 +216,8 @@ wrong_edits(
         math.sqrt(2.0 / n) => 2.0 / math.sqrt(n)
     no-kernel-area
         m.kernel_size[0] * m.kernel_size[1] * m.out_channels => m.out_channels
+    kernels-taken-as-square
+        m.kernel_size[1] => m.kernel_size[0]
     all-weights-counted
         m.kernel_size[0] * m.kernel_size[1] * m.out_channels => m.weight.numel()
     xavier

@@ -55,10 +55,18 @@ def _observe(answer: Answer, case: Any, see: See) -> None:
 
 
 def _require_blocks(model: object, depth: int) -> None:
-    """Too few blocks would otherwise look like modules that have other names."""
+    """A block that is shared, or missing, would otherwise look like something else."""
     if not all(hasattr(model, f"layer{stage}") for stage in (1, 2, 3)):
         return
     found = sum(isinstance(module, nn.Conv2d) for module in model.modules())
+    named = model.named_modules(remove_duplicate=False)
+    places = sum(isinstance(module, nn.Conv2d) for _, module in named)
+    if places > found:
+        rows = (
+            ("Places of convolutions", str(places)),
+            ("Convolutions with own weights", str(found)),
+        )
+        raise Wrong("blocks-shared", rows)
     if found < depth - 1:
         rows = (("Convolutions, expected", str(depth - 1)), ("Got", str(found)))
         raise Wrong("too-few-blocks", rows)
@@ -69,14 +77,11 @@ plain_network = Check(
     reference=_PlainNetwork,
     observe=_observe,
     cases={
-        f"plain_network(depth={depth}, num_classes={classes}), x of shape {shape}": (
-            (depth, classes),
-            shape,
-        )
-        for depth, classes, shape in (
-            (8, 10, (2, 3, 16, 16)),
-            (14, 5, (3, 3, 9, 12)),
-            (8, 3, (2, 3, 32, 32)),
+        f"plain_network({arguments}), x of shape {shape}": (numbers, shape)
+        for arguments, numbers, shape in (
+            ("depth=8", (8,), (2, 3, 16, 16)),
+            ("depth=20, num_classes=5", (20, 5), (3, 3, 9, 12)),
+            ("depth=8, num_classes=3", (8, 3), (2, 3, 32, 32)),
         )
     }
     | {f"plain_network(depth={depth})": depth for depth in (10, 18)},

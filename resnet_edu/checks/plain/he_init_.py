@@ -32,7 +32,7 @@ def _network() -> nn.Sequential:
         nn.Conv2d(32, 64, 3, bias=False),
         nn.BatchNorm2d(64),
         PlainBlock(64, 64),
-        nn.Conv2d(64, 16, 5, stride=2, bias=False),
+        nn.Conv2d(64, 16, (3, 7), stride=2, bias=False),
         nn.Sequential(nn.Sequential(nn.Conv2d(16, 1024, 1))),
         nn.Flatten(),
         nn.Linear(1024, 10),
@@ -93,6 +93,6 @@ he_init_ = Check(
     signature="he_init_(model)",
     reference=_he_init_,
     observe=_observe,
-    cases={"a model with convolutions of 3x3, 1x1 and 5x5, some in modules of modules": _network},
+    cases={"a model with convolutions of 3x3, 1x1 and 3x7, some in modules of modules": _network},
     said=beside(__file__),
 )
