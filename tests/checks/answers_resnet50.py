@@ -1921,3 +1921,19 @@ def missing_set_to_zero(model, state_dict):
 def one_list(model, state_dict):
     missing, unexpected = checked_then_pytorchs(model, state_dict)
     return missing + unexpected + ["and more"]
+
+
+# Answers that a case too special would let pass
+
+
+@wrong(checks.bottleneck, "projection-only-for-more-channels")
+class projects_where_channels_are_added(_Bottleneck):
+    def needs_projection(self, in_channels, width, stride):
+        return stride > 1 or in_channels < 4 * width
+
+
+@wrong(checks.resnet50, "batch-norm-options")
+class stem_as_in_keras(_ResNet50):
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        self.bn1 = nn.BatchNorm2d(64, eps=1.001e-5, momentum=0.01)

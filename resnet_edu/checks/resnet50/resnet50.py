@@ -149,6 +149,9 @@ def _require_bottleneck(seen: Trace, wanted: Trace, error: Evidence) -> None:
 def _require_stages(model: nn.Module) -> None:
     """Say what is wrong with the stages, rather than that keys are missing. Raises Wrong."""
     require_names(model, model._modules, dict.fromkeys(PARTS))
+    if isinstance(model.bn1, nn.BatchNorm2d):
+        options = model.bn1.eps, model.bn1.momentum
+        require("batch-norm-options", "eps and momentum of bn1", (1e-5, 0.1), options)
     stages = {stage: list(getattr(model, stage)._modules.values()) for stage in STAGES}
     numbers, widths = zip(*STAGES.values(), strict=True)
     got = _listed(map(len, stages.values()))
