@@ -953,3 +953,10 @@ def floats_only(source, target):
     for name, mine in target.state_dict().items():
         if mine.is_floating_point():
             mine.copy_(theirs[name])
+
+
+@wrong(checks.accuracy_of_batches, "other-accuracy")
+def more_likely_than_not(model, batches):
+    model.eval()
+    hits = [model(x).softmax(1).gather(1, y[:, None]) > 0.5 for x, y in batches]
+    return torch.cat(hits).double().mean().item()

@@ -91,6 +91,8 @@ def _trace(model: nn.Module, wanted: Trace) -> tuple[Trace, Exception | None]:
         return trace(model, wanted)
     set_weights(model, narrow=True)
     seen, error = trace(model, wanted)
+    if same_everywhere(seen, wanted):
+        _require_no_chance(model)
     if not _has_other_sizes(seen, wanted) and _gives_wanted_logits(model):
         _require_batch_of_one(model)
         return wanted, None
@@ -122,6 +124,17 @@ def _require_batch_of_one(model: nn.Module) -> None:
     if got != wanted:
         rows = (("Tried", "one image"), ("Expected", f"shape {wanted}"), ("Got", f"shape {got}"))
         raise Wrong("one-image-squeezed", rows)
+
+
+@torch.no_grad()
+def _require_no_chance(model: nn.Module) -> None:
+    """Raises Wrong where the logits are others each time in train mode, as with dropout."""
+    model.train()
+    first, second = (tensor(model(images())) for _ in range(2))
+    model.eval()
+    if not torch.equal(first, second):
+        rows = (("Tried", "the same images twice, in train mode"), ("Got", "other logits"))
+        raise Wrong("chance-in-train-mode", rows)
 
 
 def _require_all_stages(seen: Trace, wanted: Trace) -> None:
