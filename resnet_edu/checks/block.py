@@ -80,6 +80,8 @@ def require_projection(
     if has_conv or elsewhere or holds_modules(getattr(block, "downsample", None)):
         return  # it is there, or it may be: under another name, or in a list
     rows += (("Expected", "a 1x1 convolution and a batch norm"), ("Got", "no projection"))
+    if i > o and projects(answer, 4, 8, 1):
+        raise Wrong("projection-only-for-more-channels", rows)
     with_both = projects(answer, 4, 8, 2)
     if with_both and projects(answer, 4 * expansion, 4, 2):
         raise Wrong("projection-only-with-stride", rows)

@@ -924,3 +924,39 @@ frozen(
     after=lambda m, _: m.conv1.weight.data.mul_(1 + 1e-6),
 )
 frozen("rate_zero", lambda m: m.eval(), "nothing-learns", lr=0.0)
+
+
+# Answers that a case too special would let pass
+
+
+@wrong(checks.accuracy_of_batches, "raised-error")
+def squeezed(model, batches):
+    model.eval()
+    hits = [(model(x).squeeze().argmax(1) == y).float() for x, y in batches]  # not for one image
+    return torch.cat(hits).mean().item()
+
+
+@wrong(checks.tested_accuracy, "other-accuracy")
+def from_the_second_image_on(model, images, labels, batch_size):
+    model.eval()
+    right = 0
+    for start in range(1, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        right += (model(images[part]).argmax(1) == labels[part]).sum().item()
+    return right / len(images)
+
+
+@wrong(checks.copy_weights, "counter-left-out")
+@torch.no_grad()
+def floats_only(source, target):
+    theirs = source.state_dict()
+    for name, mine in target.state_dict().items():
+        if mine.is_floating_point():
+            mine.copy_(theirs[name])
+
+
+@wrong(checks.accuracy_of_batches, "other-accuracy")
+def more_likely_than_not(model, batches):
+    model.eval()
+    hits = [model(x).softmax(1).gather(1, y[:, None]) > 0.5 for x, y in batches]
+    return torch.cat(hits).double().mean().item()

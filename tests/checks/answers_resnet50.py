@@ -1066,3 +1066,34 @@ def new_parameters(model, state_dict):
         for name, parameter in list(module.named_parameters(recurse=False)):
             setattr(module, name, nn.Parameter(parameter.detach().clone()))
     return missing, unexpected
+
+
+# Answers that a case too special would let pass
+
+
+@wrong(checks.bottleneck, "projection-only-for-more-channels")
+class projects_where_channels_are_added(_Bottleneck):
+    def needs_projection(self, in_channels, width, stride):
+        return stride > 1 or in_channels < 4 * width
+
+
+@wrong(checks.resnet50, "batch-norm-options")
+class stem_as_in_keras(_ResNet50):
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        self.bn1 = nn.BatchNorm2d(64, eps=1.001e-5, momentum=0.01)
+
+
+@wrong(checks.resnet50, "chance-in-train-mode")
+class with_dropout_before_the_head(_ResNet50):
+    def head(self, x):
+        return self.fc(F.dropout(self.avgpool(x).flatten(1), 0.5, self.training))
+
+
+@right(checks.resnet50)
+class another_function_for_training(_ResNet50):
+    def forward(self, x):
+        return self.forward_in_training(x) if self.training else super().forward(x)
+
+    def forward_in_training(self, x):
+        return self.fc(self.stages(self.stem(x)).mean((-1, -2)))

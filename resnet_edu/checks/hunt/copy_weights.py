@@ -39,6 +39,8 @@ def _observe(answer: Answer, case: tuple[str, str, int], see: See) -> None:
     first, second, channels = case
     source = randomised(_Layers(first, channels)).eval()
     target = randomised(_Layers(second, channels), seed=1).eval()
+    for batches, number in enumerate(sorted(first), 1):
+        getattr(source, f"bn{number}").num_batches_tracked.fill_(batches)
     wanted = {key: value.clone() for key, value in source.state_dict().items()}
     objects = dict(target.named_parameters())
     answer(source, target)

@@ -70,7 +70,7 @@ def _observe(answer: Answer, case: tuple[str, tuple[int, int], int], see: See) -
     layer, size, class_index = case
     model = _network()
     found = Found(model)
-    image = torch.rand(3, *size, generator=torch.Generator().manual_seed(1))
+    image = torch.randn(3, *size, generator=torch.Generator().manual_seed(1))
     with hooks_of_all_modules_kept():
         heat = tensor(answer(model, layer, image, class_index))
         _require_shape(heat, size)

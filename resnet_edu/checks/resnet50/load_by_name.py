@@ -32,8 +32,8 @@ CASES: dict[str, Callable[[State], State]] = {
     "weights in float64": lambda given: {
         k: v.double() if v.is_floating_point() else v for k, v in given.items()
     },
-    f"weights in which `{OTHER_SHAPE}` has one number": lambda given: (
-        given | {OTHER_SHAPE: torch.ones(1)}
+    f"weights in which `{OTHER_SHAPE}` has one number, and stands first": lambda given: (
+        {OTHER_SHAPE: torch.ones(1)} | given | {OTHER_SHAPE: torch.ones(1)}
     ),
     "weights in which `fc.weight` is turned": lambda given: given | {"fc.weight": torch.ones(8, 5)},
     "weights in which `fc` has 7 classes": lambda given: (

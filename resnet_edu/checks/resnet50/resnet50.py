@@ -91,6 +91,8 @@ def _trace(model: nn.Module, wanted: Trace) -> tuple[Trace, Exception | None]:
         return trace(model, wanted)
     set_weights(model, narrow=True)
     seen, error = trace(model, wanted)
+    if same_everywhere(seen, wanted):
+        _require_no_chance(model)
     if not _has_other_sizes(seen, wanted) and _gives_wanted_logits(model):
         _require_batch_of_one(model)
         return wanted, None
@@ -124,6 +126,17 @@ def _require_batch_of_one(model: nn.Module) -> None:
         raise Wrong("one-image-squeezed", rows)
 
 
+@torch.no_grad()
+def _require_no_chance(model: nn.Module) -> None:
+    """Raises Wrong where the logits are others each time in train mode, as with dropout."""
+    model.train()
+    first, second = (tensor(model(images())) for _ in range(2))
+    model.eval()
+    if not torch.equal(first, second):
+        rows = (("Tried", "the same images twice, in train mode"), ("Got", "other logits"))
+        raise Wrong("chance-in-train-mode", rows)
+
+
 def _require_all_stages(seen: Trace, wanted: Trace) -> None:
     labels = list(wanted)
     for label in labels[: max(map(labels.index, seen), default=0)]:
@@ -149,6 +162,9 @@ def _require_bottleneck(seen: Trace, wanted: Trace, error: Evidence) -> None:
 def _require_stages(model: nn.Module) -> None:
     """Say what is wrong with the stages, rather than that keys are missing. Raises Wrong."""
     require_names(model, model._modules, dict.fromkeys(PARTS))
+    if isinstance(model.bn1, nn.BatchNorm2d):
+        options = model.bn1.eps, model.bn1.momentum
+        require("batch-norm-options", "eps and momentum of bn1", (1e-5, 0.1), options)
     stages = {stage: list(getattr(model, stage)._modules.values()) for stage in STAGES}
     numbers, widths = zip(*STAGES.values(), strict=True)
     got = _listed(map(len, stages.values()))
