@@ -1071,29 +1071,33 @@ def new_parameters(model, state_dict):
 # Answers that a case too special would let pass
 
 
-@wrong(checks.bottleneck, "projection-only-for-more-channels")
-class projects_where_channels_are_added(_Bottleneck):
-    def needs_projection(self, in_channels, width, stride):
-        return stride > 1 or in_channels < 4 * width
+wrong_edits(
+    checks.bottleneck,
+    none_and_one_relu,
+    """
+    projection-only-for-more-channels
+        if stride != 1 or in_channels != out_channels => if stride > 1 or in_channels < out_channels
+    """,
+)
+wrong_edits(
+    checks.resnet50,
+    with_a_loop_of_setattr,
+    """
+    batch-norm-options
+        nn.BatchNorm2d(64) => nn.BatchNorm2d(64, eps=1.001e-5, momentum=0.01)
 
-
-@wrong(checks.resnet50, "batch-norm-options")
-class stem_as_in_keras(_ResNet50):
-    def __init__(self, num_classes=1000):
-        super().__init__(num_classes)
-        self.bn1 = nn.BatchNorm2d(64, eps=1.001e-5, momentum=0.01)
-
-
-@wrong(checks.resnet50, "chance-in-train-mode")
-class with_dropout_before_the_head(_ResNet50):
-    def head(self, x):
-        return self.fc(F.dropout(self.avgpool(x).flatten(1), 0.5, self.training))
+    chance-in-train-mode
+        return self.fc(x) => return self.fc(F.dropout(x, 0.5, self.training))
+    """,
+)
 
 
 @right(checks.resnet50)
-class another_function_for_training(_ResNet50):
+class another_function_for_training(with_a_loop_of_setattr):
     def forward(self, x):
         return self.forward_in_training(x) if self.training else super().forward(x)
 
     def forward_in_training(self, x):
-        return self.fc(self.stages(self.stem(x)).mean((-1, -2)))
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean((-1, -2)))
