@@ -960,3 +960,17 @@ def more_likely_than_not(model, batches):
     model.eval()
     hits = [model(x).softmax(1).gather(1, y[:, None]) > 0.5 for x, y in batches]
     return torch.cat(hits).double().mean().item()
+
+
+@wrong(checks.fit_classes, "trained-otherwise")
+def clipped(model, images, labels, steps, learning_rate):
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
+    losses = []
+    for _ in range(steps):
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses

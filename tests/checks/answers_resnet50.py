@@ -1101,3 +1101,14 @@ class another_function_for_training(with_a_loop_of_setattr):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean((-1, -2)))
+
+
+@wrong(checks.load_by_name, "shapes-ignored")
+def compares_first_axes(model, state_dict):
+    own = model.state_dict()
+    for key, value in state_dict.items():
+        if key in own and own[key].shape[:1] != value.shape[:1]:
+            raise ValueError(key)
+    for key in own.keys() & state_dict.keys():
+        own[key].copy_(state_dict[key])
+    return [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]

@@ -27,12 +27,13 @@ def _fit_classes(
     return losses
 
 
-def _observe(answer: Answer, case: tuple[int, int, float], see: See) -> None:
-    classes, steps, learning_rate = case
+def _observe(answer: Answer, case: tuple[int, int, float, int], see: See) -> None:
+    classes, steps, learning_rate, contrast = case
     model = nn.Sequential(nn.Flatten(), nn.Linear(27, classes))
     images = torch.randn(24, 3, 3, 3)
     labels = torch.arange(24) % classes
     images[torch.arange(24), 0, 0, 0] += 3.0 * labels
+    images *= contrast
     losses = answer(model, images, labels, steps, learning_rate)
     for name, parameter in model.named_parameters():
         see(f"{name}, after {steps} steps", parameter)
@@ -44,8 +45,13 @@ fit_classes = Check(
     reference=_fit_classes,
     observe=_observe,
     cases={
-        f"{classes} classes, {steps} steps at a learning rate of {rate}": (classes, steps, rate)
-        for classes, steps, rate in ((4, 3, 0.1), (3, 5, 0.02), (5, 1, 0.3))
+        f"{classes} classes, {steps} steps at a learning rate of {rate}, contrast {contrast}": (
+            classes,
+            steps,
+            rate,
+            contrast,
+        )
+        for classes, steps, rate, contrast in ((4, 3, 0.1, 1), (3, 5, 0.02, 1), (5, 1, 0.3, 4))
     },
     said=beside(__file__),
 )

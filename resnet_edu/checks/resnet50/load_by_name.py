@@ -36,6 +36,9 @@ CASES: dict[str, Callable[[State], State]] = {
         {OTHER_SHAPE: torch.ones(1)} | given | {OTHER_SHAPE: torch.ones(1)}
     ),
     "weights in which `fc.weight` is turned": lambda given: given | {"fc.weight": torch.ones(8, 5)},
+    "weights in which `fc.weight` has one column": lambda given: (
+        given | {"fc.weight": torch.ones(5, 1)}
+    ),
     "weights in which `fc` has 7 classes": lambda given: (
         given | {"fc.weight": torch.ones(7, 8), "fc.bias": torch.ones(7)}
     ),
