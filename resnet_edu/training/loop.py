@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 from resnet_edu.as_found import in_mode
+from resnet_edu.training import checkpoints
 from resnet_edu.training.machine import prepared
 from resnet_edu.training.progress import Bar, interrupts
 from resnet_edu.training.recipe import History, Recipe, require_data, validation_is_due
@@ -56,7 +57,7 @@ def complete(
 ) -> History:
     """Take all steps of `run` that are left, as `fit` describes it."""
     if checkpoint is not None and Path(checkpoint).exists():
-        run.load(checkpoint)
+        checkpoints.load(run, checkpoint)
     bar = Bar(run.step, run.recipe.steps) if on_step is None else nullcontext()
     with interrupts() as interrupted, bar:
         while run.step < run.recipe.steps and not interrupted.is_set():
@@ -66,7 +67,7 @@ def complete(
             (on_step or bar.update)(run.history())
             ends = run.step == run.recipe.steps or interrupted.is_set()
             if checkpoint is not None and (ends or run.step % CHECKPOINT_STEPS == 0):
-                run.save(checkpoint)
+                checkpoints.save(run, checkpoint)
     return run.history()
 
 
@@ -79,7 +80,6 @@ class Run(State):
         learning_rate = self.recipe.learning_rate_at(self.step)
         self.set_learning_rate(learning_rate)
         images, labels = self.next_batch()
-
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits = self.model(images)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from resnet_edu.training import checkpoints, machine
+from resnet_edu.training import machine
 from resnet_edu.training.recipe import (
     History,
     NotFiniteError,
@@ -86,11 +85,3 @@ class State:
             dict(self.validation),
             "bfloat16" if self.bfloat16 else "float32",
         )
-
-    def save(self, path: str | Path) -> None:
-        """Write the state of this training, whole or not at all."""
-        checkpoints.save(self, path)
-
-    def load(self, path: str | Path) -> None:
-        """Go on from a checkpoint. Nothing is changed where it does not belong to this training."""
-        checkpoints.load(self, path)
