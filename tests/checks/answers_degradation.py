@@ -276,6 +276,16 @@ def a_class(depth, num_classes=10):
 
 
 @right(checks.plain_network)
+class stages_under_two_names(_Net):  # noqa: N801
+    def __init__(self, depth, num_classes=10):
+        super().__init__(depth, num_classes)
+        self.stages = nn.Sequential(self.layer1, self.layer2, self.layer3)
+
+    def forward(self, x):
+        return self.fc(self.stages(self.bn1(self.conv1(x)).relu()).mean((2, 3)))
+
+
+@right(checks.plain_network)
 def the_librarys(depth, num_classes=10):
     return networks.CifarResNet(PlainBlock, depth, num_classes)
 
