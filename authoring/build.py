@@ -438,13 +438,15 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         if options.check:
             wrong = [f"{_shown(path)} has old numbers." for path in numbering.stale(root)]
             return _report(wrong + [difference(target) for target in chosen])
-        numbering.bring_in_line(root)
+        changed = numbering.bring_in_line(root)
+        beside = [t for t in targets(root) if t.source in changed and t not in chosen]
         if not options.force:
-            _protect_sheets(chosen)
+            _protect_sheets([*chosen, *beside])
     except (BuildError, ValueError) as error:
         return _report([str(error)])
     make = write_text if options.text else build
-    return _report([_build_and_tell(target, make) for target in chosen])
+    told = [_build_and_tell(target, make) for target in chosen]
+    return _report(told + [_build_and_tell(target, write_text) for target in beside])
 
 
 def _choose(names: Sequence[str], known: list[Target]) -> list[Target]:

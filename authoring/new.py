@@ -61,19 +61,22 @@ doubled.item()
 # | twice three is six | 6 | |
 #
 # Three questions.
-
-# %% jupyter={{"source_hidden": true}}
-widgets.Question(
-    "What is twice four?",
-    {{"8": "Four and four.", "16": "That is four times four.", "6": "That is twice three."}},
-    right="8",
-)
-
+{questions}
 # %% [markdown]
 # ## Now you
 #
 # Say what to do next.
 """
+
+QUESTION = """
+# %% jupyter={{"source_hidden": true}}
+widgets.Question(
+    "What is twice {n}?",
+    {{"{right}": "{n} and {n}.", "{square}": "That is {n} times {n}.", "{n}": "That is {n} once."}},
+    right="{right}",
+)
+"""
+QUESTIONS = "".join(QUESTION.format(n=n, right=2 * n, square=n * n) for n in (3, 4, 5))
 
 SHEET = """\
 # %% [markdown]
@@ -184,13 +187,30 @@ ANSWERS = '''\
 
 
 @right(checks.{name})
+def {name}_multiplied(number):
+    return number * 2
+
+
+@right(checks.{name})
 def {name}_added(number):
     return number + number
 
 
 @right(checks.{name})
-def {name}_multiplied(number):
-    return number * 2
+def {name}_summed(number):
+    return sum([number, number])
+
+
+@right(checks.{name})
+def {name}_shifted(number):
+    return number << 1
+
+
+@right(checks.{name})
+def {name}_kept(number):
+    doubled = 2
+    doubled *= number
+    return doubled
 
 
 wrong_edits(
@@ -198,13 +218,23 @@ wrong_edits(
     {name}_multiplied,
     """
     not-doubled
-        number * 2 => number
+        number * 2 => number * 1
+
+        number * 2 => int(number)
+
+        number * 2 => abs(number) if number > 0 else number
 
     squared
         number * 2 => number**2
 
+        number * 2 => pow(number, 2)
+
+        number * 2 => abs(number) * abs(number)
+
     one-too-many
-        number * 2 => number * 2 + 1
+        number * 2 => number + number + 1
+
+        number * 2 => number * 2 - -1
     """,
 )
 '''
@@ -315,6 +345,45 @@ def test_the_explorer_follows_its_control() -> None:
 '''
 
 
+BROWSER_TEST = '''\
+"""{Name}Explorer, moved by keyboard in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import OpenNotebook
+from lab import text_of
+from nbformat.v4 import new_code_cell, new_notebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def notebook_file(folder: Path) -> Iterator[None]:
+    path = folder / "{name}_explorer.ipynb"
+    cell = new_code_cell("from resnet_edu import widgets; widgets.{Name}Explorer()")
+    metadata = {{"kernelspec": {{"name": "python3", "display_name": "Python 3"}}}}
+    nbformat.write(new_notebook(cells=[cell], metadata=metadata), path)
+    yield
+    path.unlink()
+
+
+def test_a_larger_factor_has_larger_powers(open_notebook: OpenNotebook) -> None:
+    notebook = open_notebook("{name}_explorer.ipynb")
+    notebook.run_all()
+    explorer = notebook.output(0)
+    picture = notebook.picture(explorer)
+    assert "the eighth is 0.43" in text_of(picture)
+    with notebook.new_picture(picture):
+        notebook.control("Factor", explorer).press("ArrowRight")
+    assert "the eighth is 1" in text_of(picture)
+'''
+
+
 class NewError(Exception):
     """The skeleton cannot be written. Says what is in the way."""
 
@@ -335,7 +404,10 @@ def lesson(name: str) -> list[Path]:
         f'        "{last}",\n    ),\n}}', f'        "{last}",\n        "{name}",\n    ),\n}}'
     )
     text = text.replace('    Lesson(\n        "hunt",', f'{row}    Lesson(\n        "hunt",')
-    source = _write(ROOT / "authoring" / "lessons" / f"{name}.py", LESSON.format(title=title))
+    source = _write(
+        ROOT / "authoring" / "lessons" / f"{name}.py",
+        LESSON.format(title=title, questions=QUESTIONS),
+    )
     table.write_text(text, "utf-8")
     _build(name)
     return [source, table]
@@ -378,6 +450,9 @@ def explorer(name: str) -> list[Path]:
         _write(package / "draw" / f"{name}.py", DRAW.format(**words)),
         _write(package / "widgets" / f"{name}.py", WIDGET.format(**words)),
         _write(ROOT / "tests" / f"test_{name}.py", TEST.format(**words)),
+        _write(
+            ROOT / "tests" / "browser" / f"test_{name}_explorer.py", BROWSER_TEST.format(**words)
+        ),
     ]
     for floor, names in (
         ("measure", (words["Name"], name)),
@@ -437,6 +512,10 @@ def _task_in_sheet(lesson: course.Lesson, words: dict[str, str]) -> Path:
     text = path.read_text("utf-8") if path.exists() else SHEET.format(**words)
     at = text.index("# %%\nchecks.summary(")
     path.write_text(text[:at] + TASK.format(**words) + text[at:], "utf-8")
+    source = ROOT / "authoring" / "lessons" / f"{lesson.stem}.py"
+    link = f"# Open [exercise sheet 00](../exercises/00_{lesson.stem}.ipynb)."
+    text = source.read_text("utf-8")
+    source.write_text(text.replace("# Say what to do next.", link), "utf-8")
     return path
 
 
@@ -491,6 +570,7 @@ def main(arguments: list[str] | None = None) -> int:
     print("Written or changed, now put your own in:")
     for path in written:
         print(f"  {path.relative_to(ROOT)}")
+    print("README, lesson 00 and the map follow the table, and are changed where they have to be.")
     return 0
 
 

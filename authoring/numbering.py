@@ -135,11 +135,11 @@ def _ready() -> str:
     lessons = [lesson for lesson in LESSONS if lesson.has_lesson]
     ready = [lesson.number for lesson in lessons if not lesson.planned]
     planned = [lesson.number for lesson in lessons if lesson.planned]
-    words = f"Ready: lessons {_listed(ready)}."
-    return words + (f" Planned: {_listed(planned)}." if planned else "")
+    words = f"Ready: lessons {listed(ready)}."
+    return words + (f" Planned: {listed(planned)}." if planned else "")
 
 
-def _listed(numbers: Sequence[str]) -> str:
+def listed(numbers: Sequence[str]) -> str:
     """ "00 to 08 and 11": three and more in a row are a range."""
     starts = [i for i, n in enumerate(numbers) if not i or int(n) != int(numbers[i - 1]) + 1]
     words: list[str] = []
@@ -248,13 +248,19 @@ def stale(root: Path) -> list[Path]:
     return wrong + [old for old, _ in _renamed(root)]
 
 
-def bring_in_line(root: Path) -> None:
-    """Change and rename what does not go by the table. No notebook is lost, whatever stands in it."""
+def bring_in_line(root: Path) -> list[Path]:
+    """Change and rename what does not go by the table, and tell which files have another text now.
+
+    No notebook is lost, whatever stands in it.
+    """
+    changed = []
     for path, text in texts(root).items():
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")
+            changed.append(path)
     for old, new in _renamed(root):
         old.rename(new)
+    return changed
 
 
 def _renamed(root: Path) -> list[tuple[Path, Path]]:

@@ -32,6 +32,7 @@ def test_a_wrong_answer_is_caught_and_named(entry: Entry) -> None:
     assert verdict.evidence
 
 
+@pytest.mark.bank
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_the_bank_is_large_enough(check: Check) -> None:
     assert len([e for e in RIGHT if e.check is check]) >= 5
