@@ -16,7 +16,8 @@ that its running statistics stay as they are. Afterwards the model has the modes
 with; stopped, it keeps what it has learned.
 """
 
-from resnet_edu.training.loop import Run, complete, evaluate, fit, steps
+from resnet_edu.training.evaluation import evaluate
+from resnet_edu.training.loop import Run, complete, fit, steps
 from resnet_edu.training.machine import fastest_device, prepared
 from resnet_edu.training.progress import quiet
 from resnet_edu.training.recipe import History, NotFiniteError, Recipe, parameter_groups

@@ -1,4 +1,4 @@
-"""The training loop, from top to bottom: `fit` trains a network, `evaluate` says what it has learned.
+"""The training loop, from top to bottom: `fit` trains a network, step by step.
 
 It is the ordinary one: stochastic gradient descent with momentum, a learning rate that rises and falls
 once, cross-entropy. What stands around it has files of its own: `recipe`, `state`, `checkpoints`, ...
@@ -15,15 +15,14 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
-from resnet_edu.as_found import in_mode
 from resnet_edu.training import checkpoints
+from resnet_edu.training.evaluation import evaluate
 from resnet_edu.training.machine import prepared
 from resnet_edu.training.progress import Bar, interrupts
-from resnet_edu.training.recipe import History, Recipe, require_data, validation_is_due
+from resnet_edu.training.recipe import History, Recipe, validation_is_due
 from resnet_edu.training.state import State
 
 CHECKPOINT_STEPS = 20
-EVALUATION_BATCH = 250
 
 
 def fit(
@@ -57,7 +56,7 @@ def complete(
 ) -> History:
     """Take all steps of `run` that are left, as `fit` describes it."""
     if checkpoint is not None and Path(checkpoint).exists():
-        checkpoints.load(run, checkpoint)
+        run.load(checkpoint)
     bar = Bar(run.step, run.recipe.steps) if on_step is None else nullcontext()
     with interrupts() as interrupted, bar:
         while run.step < run.recipe.steps and not interrupted.is_set():
@@ -67,12 +66,20 @@ def complete(
             (on_step or bar.update)(run.history())
             ends = run.step == run.recipe.steps or interrupted.is_set()
             if checkpoint is not None and (ends or run.step % CHECKPOINT_STEPS == 0):
-                checkpoints.save(run, checkpoint)
+                run.save(checkpoint)
     return run.history()
 
 
 class Run(State):
     """One training, step by step."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the state of this training, whole or not at all."""
+        checkpoints.save(self, path)
+
+    def load(self, path: str | Path) -> None:
+        """Go on from a checkpoint. Nothing is changed where it does not belong to this training."""
+        checkpoints.load(self, path)
 
     @torch.backends.cudnn.flags(enabled=True, deterministic=True)
     def take_step(self) -> None:
@@ -105,16 +112,3 @@ def steps(model: nn.Module, train: TensorDataset, recipe: Recipe) -> Iterator[Hi
         while run.step < recipe.steps:
             run.take_step()
             yield run.history()
-
-
-def evaluate(model: nn.Module, data: TensorDataset) -> float:
-    """The share, 0 to 1, of the images (N, 3, H, W) that `model` puts into the right class.
-
-    Measured in evaluation mode and float32; the model's modes are afterwards what they were.
-    """
-    require_data(data)
-    images, labels = data.tensors
-    device = next(model.parameters()).device
-    with in_mode(model, training=False), torch.inference_mode():
-        answers = [model(x.to(device)).argmax(1).cpu() for x in images.split(EVALUATION_BATCH)]
-    return int((torch.cat(answers) == labels).sum()) / len(labels)
