@@ -86,22 +86,27 @@ def _require_identities(deeper: nn.Module, model: nn.Module) -> None:
     if kept < len(old):
         rows = (("Old blocks found again, expected", str(len(old))), ("Got", str(kept)))
         raise Wrong("weights-not-copied", rows)
-    for block in new:
-        x, out = _passed(block, deeper)
+    for block, x, out in _passed(new, deeper):
         if out.shape == x.shape and not torch.allclose(out, x, rtol=1e-2, atol=1e-3):
             _explain(block, out)
 
 
 @torch.no_grad()
-def _passed(block: nn.Module, model: nn.Module) -> tuple[Tensor, Tensor]:
-    """What goes into a block of the model, and what comes out."""
-    passed: list[tuple[Tensor, Tensor]] = []
-    hook = block.register_forward_hook(lambda _, args, out: passed.append((args[0].clone(), out)))
+def _passed(blocks: list[nn.Module], model: nn.Module) -> list[tuple[nn.Module, Tensor, Tensor]]:
+    """Blocks of the model in the order in which they run, what goes into each, and what comes out."""
+    passed: list[tuple[nn.Module, Tensor, Tensor]] = []
+    hooks = [
+        block.register_forward_hook(
+            lambda module, args, out: passed.append((module, args[0].clone(), out.clone()))
+        )
+        for block in blocks
+    ]
     try:
         model(torch.randn(2, 3, 24, 24))
     finally:
-        hook.remove()
-    return passed[0]
+        for hook in hooks:
+            hook.remove()
+    return passed
 
 
 def _explain(block: nn.Module, out: Tensor) -> None:
