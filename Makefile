@@ -1,5 +1,5 @@
 # The course in a few commands. Everything happens in .venv, which install.sh makes and keeps.
-.PHONY: help lab test notebooks edit bench bench-feedback format lock clean install
+.PHONY: help lab test check notebooks edit bench bench-feedback format lock clean install
 
 python = .venv/bin/python
 
@@ -8,6 +8,7 @@ help:
 	@echo "make test       check everything: library, notebooks, exercises, explorers"
 	@echo
 	@echo "For those who write the course:"
+	@echo "make check      the part of make test that takes a few minutes, for while you work"
 	@echo "make edit       JupyterLab in which a change to a notebook is also written to its source"
 	@echo "make notebooks  build the notebooks from the sources in authoring/"
 	@echo "make format     format the code and the sources of the notebooks"
@@ -35,22 +36,31 @@ lab: install
 edit: install
 	@$(jupyterlab) $(LAB_ARGS)
 
-# Every step runs, also after one has failed. One thread each: two processes work side by side.
+# Every step runs, also after one has failed. One thread each: two processes work side by side. Files are
+# handed out in the order of the words below, so that the longest come first and the two end together.
 sources = resnet_edu authoring tests benchmarks
-notebooks = $(python) -m pytest --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider \
-	-n 2 --dist loadfile
-test: install
-	@failed=""; export OMP_NUM_THREADS=1; \
+pytest = $(python) -m pytest -n 2 -p no:cacheprovider
+steps = failed=""; export OMP_NUM_THREADS=1; \
 	step() { name=$$1; shift; printf '\n%s\n' "$$name"; "$$@" || failed="$$failed $$name;"; }; \
 	step "Style" $(python) -m ruff check $(sources); \
-	step "Format" $(python) -m ruff format --check $(sources); \
-	step "Library, exercises and explorers" $(python) -m pytest tests -n 2 --dist worksteal; \
-	step "Exercise sheets, unsolved" $(notebooks) --nbval-lax exercises; \
-	step "Lessons" $(notebooks) --nbval lessons; \
-	step "Solutions" env RESNET_EDU_STRICT=1 $(notebooks) --nbval solutions; \
+	step "Format" $(python) -m ruff format --check $(sources)
+ended = [ -z "$$failed" ] || { printf '\nFailed:%s\n' "$$failed"; exit 1; }
+
+test: install
+	@$(steps); \
+	step "Lessons, solutions, library and exercises" $(pytest) -m "not browser" --dist loadfile \
+		--no-loadscope-reorder --nbval --nbval-current-env --nbval-cell-timeout=600 \
+		lessons solutions tests; \
+	step "Explorers in a browser" $(pytest) -m browser --dist worksteal tests; \
 	[ "$$CI" = true ] || PYTHONPATH=tests/browser $(python) -c "import lab; \
 	lab.find_chromium() or print('\nLeft out: the explorers in a browser.', lab.CHROMIUM_HINT)"; \
-	[ -z "$$failed" ] || { printf '\nFailed:%s\n' "$$failed"; exit 1; }
+	$(ended)
+
+check: install
+	@$(steps); \
+	step "Library, and notebooks against their sources" $(pytest) --dist worksteal \
+		-m "not (slow or browser or bank)" tests; \
+	$(ended)
 
 notebooks: install
 	@$(python) authoring/build.py

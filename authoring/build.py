@@ -1,12 +1,13 @@
 """Build the notebooks of the course from their sources.
 
-    authoring/lessons/NN_name.py      ->  lessons/NN_name.ipynb      executed, outputs saved
-    authoring/exercises/NN_name.py    ->  exercises/NN_name.ipynb    solutions cut out, not executed
-                                      ->  solutions/NN_name.ipynb    executed, every check must pass
+    authoring/lessons/name.py      ->  lessons/NN_name.ipynb      executed, outputs saved
+    authoring/exercises/name.py    ->  exercises/NN_name.ipynb    solutions cut out, not executed
+                                   ->  solutions/NN_name.ipynb    executed, every check must pass
 
-The sources are jupytext's percent format. In an exercise, what stands between `### BEGIN SOLUTION` and
-`### END SOLUTION` is cut out. Where a mistake is to be found, it stands there too, as comments after a line
-`### INSTEAD OF`, and is code in the exercise:
+NN is the lesson's number in the table of the course, `resnet_edu/course.py`; what names it elsewhere is
+brought in line first (`numbering.py`). The sources are jupytext's percent format. In an exercise, what
+stands between `### BEGIN SOLUTION` and `### END SOLUTION` is cut out. Where a mistake is to be found, it
+stands there too, as comments after a line `### INSTEAD OF`, and is code in the exercise:
 
     ### BEGIN SOLUTION
     return torch.relu(out + x)
@@ -16,10 +17,11 @@ The sources are jupytext's percent format. In an exercise, what stands between `
 
 Run it by `make notebooks`, or for some notebooks only:
 
-    python authoring/build.py 01_convolution_blocks
-    python authoring/build.py authoring/lessons/01_convolution_blocks.py
+    python authoring/build.py convolution_blocks
+    python authoring/build.py lessons/01_convolution_blocks.ipynb
 
-A notebook is written only if every cell ran without an error, a warning or a message on stderr.
+A notebook is written only if every cell ran without an error, a warning or a message on stderr. With
+`--text` nothing is run: a notebook whose code is as before gets its new text, and keeps its outputs.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +45,11 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 
+from authoring import numbering
+from resnet_edu.course import LESSONS
+
 ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = numbering.NOTEBOOKS
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 BUG = "### INSTEAD OF"
 STUB = "raise NotImplementedError"
@@ -58,17 +64,22 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """One notebook to build. `folder` is "lessons", "exercises" or "solutions"."""
+    """One notebook to build, from the source `stem`. `folder` is "lessons", "exercises" or "solutions"."""
 
     root: Path
     folder: str
-    name: str
+    stem: str
 
     @property
     def source(self) -> Path:
         """The text file that the notebook is built from."""
         folder = "lessons" if self.folder == "lessons" else "exercises"
-        return self.root / "authoring" / folder / f"{self.name}.py"
+        return self.root / "authoring" / folder / f"{self.stem}.py"
+
+    @property
+    def name(self) -> str:
+        """The notebook's name: with a number in front, if the table of the course has one."""
+        return next((lesson.file for lesson in LESSONS if lesson.stem == self.stem), self.stem)
 
     @property
     def path(self) -> Path:
@@ -86,25 +97,22 @@ class Target:
 
 def targets(root: Path = ROOT) -> list[Target]:
     """Every notebook that the sources under `root` give."""
-    return [
+    found = [
         Target(root, folder, source.stem)
-        for folder, sources in (
-            ("lessons", "lessons"),
-            ("exercises", "exercises"),
-            ("solutions", "exercises"),
-        )
-        for source in sorted((root / "authoring" / sources).glob("*.py"))
+        for folder, sources in zip(FOLDERS, ("lessons", "exercises", "exercises"), strict=True)
+        for source in (root / "authoring" / sources).glob("*.py")
     ]
+    return sorted(found, key=lambda target: (FOLDERS.index(target.folder), target.name))
 
 
 def orphans(root: Path = ROOT) -> list[str]:
-    """Notebooks under `root` that have no source."""
+    """Notebooks under `root` that have no source: all but learners' own sheets, as README names them."""
     known = {target.path for target in targets(root)}
     return [
         f"{folder}/{path.name}"
-        for folder in ("lessons", "exercises", "solutions")
+        for folder in FOLDERS
         for path in sorted((root / folder).glob("*.ipynb"))
-        if path not in known
+        if path not in known and not path.name.startswith("my_")
     ]
 
 
@@ -122,7 +130,7 @@ def read(target: Target) -> NotebookNode:
     has_solution = False
     for place, cell in enumerate(cells):
         where = f"{_shown(target.source)}, cell {place}"
-        cell.id = _cell_id(target.name, place)
+        cell.id = _cell_id(target.stem, place)
         cell.metadata = NotebookNode(
             {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter")}
         )
@@ -200,11 +208,11 @@ def _nbgrader(cells: Sequence[NotebookNode], place: int) -> dict[str, object]:
     return {}
 
 
-def _cell_id(name: str, place: int) -> str:
-    cell_id = f"{name}-{place:02d}"
+def _cell_id(stem: str, place: int) -> str:
+    cell_id = f"{stem}-{place:02d}"
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", cell_id):
         raise BuildError(
-            f"{name!r} gives no valid cell ids. Name a source with letters, digits, - and _, in at "
+            f"{stem!r} gives no valid cell ids. Name a source with letters, digits, - and _, in at "
             f"most 60 characters."
         )
     return cell_id
@@ -219,8 +227,9 @@ def _metadata(target: Target, cells: Sequence[NotebookNode]) -> dict[str, object
         metadata["resnet_edu"] = {"sha256": fingerprint(cells)}
     else:  # paired for jupytext: the source follows what is edited in JupyterLab
         source = target.source.parent.relative_to(target.root).as_posix()
+        number = target.name.removesuffix(target.stem)  # in front of the notebook's name only
         metadata["jupytext"] = {
-            "formats": f"{target.folder}//ipynb,{source}//py:percent",
+            "formats": f"{target.folder}/{number}/ipynb,{source}//py:percent",
             "notebook_metadata_filter": "-all",
             "cell_metadata_filter": "tags,jupyter,-all",
         }
@@ -390,15 +399,35 @@ def build(target: Target) -> None:
     write(notebook, target)
 
 
+def write_text(target: Target) -> None:
+    """Write new text into a built notebook, which keeps its outputs. Raises BuildError if code is new."""
+    notebook = read(target)
+    if target.is_executed:
+        old = nbformat.read(target.path, as_version=4).cells if target.path.exists() else []
+        before, now = (
+            [cell for cell in cells if cell.cell_type == "code"] for cells in (old, notebook.cells)
+        )
+        if [cell.source for cell in before] != [cell.source for cell in now]:
+            raise BuildError(
+                f"{target}: its code has changed, so it must be run. Leave out --text."
+            )
+        for cell, ran in zip(now, before, strict=True):
+            cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+    write(notebook, target)
+
+
 # The command line
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Build all notebooks, or those that are named. Gives the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="such as 01_convolution_blocks; all, if none")
+    parser.add_argument("names", nargs="*", help="such as convolution_blocks; all, if none")
     parser.add_argument(
         "--check", action="store_true", help="build nothing, say what is not up to date"
+    )
+    parser.add_argument(
+        "--text", action="store_true", help="run nothing: new text, the same outputs"
     )
     parser.add_argument(
         "--force", action="store_true", help="overwrite exercise sheets changed by hand"
@@ -407,18 +436,23 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     try:
         chosen = _choose(options.names, targets(root))
         if options.check:
-            return _report([difference(target) for target in chosen])
+            wrong = [f"{_shown(path)} has old numbers." for path in numbering.stale(root)]
+            return _report(wrong + [difference(target) for target in chosen])
+        changed = numbering.bring_in_line(root)
+        beside = [t for t in targets(root) if t.source in changed and t not in chosen]
         if not options.force:
-            _protect_sheets(chosen)
-    except BuildError as error:
+            _protect_sheets([*chosen, *beside])
+    except (BuildError, ValueError) as error:
         return _report([str(error)])
-    return _report([_build_and_tell(target) for target in chosen])
+    make = write_text if options.text else build
+    told = [_build_and_tell(target, make) for target in chosen]
+    return _report(told + [_build_and_tell(target, write_text) for target in beside])
 
 
 def _choose(names: Sequence[str], known: list[Target]) -> list[Target]:
     chosen = []
     for name in map(Path, names):
-        found = [t for t in known if name.stem == t.name and _matches_folder(name, t)]
+        found = [t for t in known if name.stem in (t.stem, t.name) and _matches_folder(name, t)]
         if not found:
             raise BuildError(
                 f"There is no source for {str(name)!r}. The sources are in authoring/lessons and "
@@ -443,10 +477,10 @@ def _protect_sheets(chosen: Sequence[Target]) -> None:
         )
 
 
-def _build_and_tell(target: Target) -> str:
+def _build_and_tell(target: Target, make: Callable[[Target], None]) -> str:
     start = time.perf_counter()
     try:
-        build(target)
+        make(target)
     except BuildError as error:
         return str(error)
     seconds, kilobytes = time.perf_counter() - start, target.path.stat().st_size / 1000

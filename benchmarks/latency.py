@@ -18,17 +18,17 @@ from lab import Notebook, chromium, serve
 CODE = """
 from resnet_edu import data, weights, widgets
 
-inputs, targets = data.digits()[:4]  # as in lesson 02
-flow = widgets.GradientFlowExplorer(inputs, targets)
-convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": inputs[0]})
+images, labels = data.digits()[:4]  # as in the lesson on plain networks
+flow = widgets.GradientFlowExplorer(images, labels)
+convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": images[0]})
 architecture = widgets.ArchitectureExplorer()
 
-glyphs = data.glyphs("validation", 509).tensors[0]  # as in lesson 06
+glyphs = data.glyphs("validation", 509).tensors[0]  # as in the lesson on the inside
 sheet = glyphs[:9].view(3, 3, 3, 64, 64).permute(2, 0, 3, 1, 4).reshape(3, 192, 192)
 features = widgets.FeatureExplorer(weights.bundled(), dict(enumerate(glyphs[:6])), glyphs[9:])
-attention = widgets.AttentionExplorer(weights.bundled(), {"sheet": sheet}, data.GLYPHS)
+heat_map = widgets.HeatMapExplorer(weights.bundled(), {"sheet": sheet}, data.GLYPHS)
 """
-EXPLORERS = ("flow", "convolution", "architecture", "features", "attention")
+EXPLORERS = ("flow", "convolution", "architecture", "features", "heat_map")
 METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
 INGREDIENTS = (("Shortcut", 2), ("Normalisation", 2), ("Initialisation", 3), ("Activation", 3))
 STRIDES_TO_AND_FRO = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft") * 10
@@ -53,10 +53,10 @@ def key_to_picture() -> dict[str, list[float]]:
                 "features, layer": _times(
                     page, 4, "Layer", ("ArrowRight",) * 15 + ("ArrowLeft",) * 15
                 ),
-                "attention, a class that was not measured": _times(
+                "heat map, a class that was not measured": _times(
                     page, 5, "Class", ("ArrowDown",) * 40
                 ),
-                "attention, layer": _times(page, 5, "Layer", ("ArrowLeft", "ArrowRight") * 15),
+                "heat map, layer": _times(page, 5, "Layer", ("ArrowLeft", "ArrowRight") * 15),
             }
 
 

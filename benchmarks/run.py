@@ -196,14 +196,10 @@ def transfer() -> Iterator[Row]:
 
 def feedback() -> Iterator[Row]:
     """The checks' verdicts on the bank of answers, and how long they take."""
-    import importlib
+    sys.path.insert(0, str(ROOT / "tests" / "checks"))
+    from bank import RIGHT, WRONG, fill
 
-    folder = ROOT / "tests" / "checks"
-    sys.path.insert(0, str(folder))
-    for path in sorted(folder.glob("answers_*.py")):
-        importlib.import_module(path.stem)
-    from bank import RIGHT, WRONG
-
+    fill()
     seconds, passed, caught, named = [], 0, 0, 0
     for entry in [*RIGHT, *WRONG]:
         start = time.perf_counter()
@@ -220,6 +216,15 @@ def feedback() -> Iterator[Row]:
     yield "right answers passed", f"{passed} of {len(RIGHT)}", "all"
     yield "time for a verdict, 95th percentile", f"{slow:.2f} s", "at most 2 s"
     yield "time for a verdict, the slowest", f"{max(seconds):.2f} s", ""
+    import mutants
+
+    known, total, named, unexplained = mutants.equal(), 0, 0, 0
+    for check in mutants.all_checks():
+        count, of_these_named, survivors = mutants.judge(check)
+        total, named = total + count, named + of_these_named
+        unexplained += len(set(survivors) - known.get(check.name, {}).keys())
+    yield "references changed by general rules", f"{total}, {named} named", ""
+    yield "of these passed, and not known to be equal", f"{unexplained}", "none"
 
 
 def imports() -> Iterator[Row]:
@@ -240,8 +245,8 @@ def redraw() -> Iterator[Row]:
     """How long an explorer takes in the kernel for one move of a control."""
     from resnet_edu import data, measure, widgets
 
-    inputs, targets = data.digits()[:4]  # as in lesson 02
-    flow = widgets.GradientFlowExplorer(inputs, targets)
+    images, labels = data.digits()[:4]  # as in the lesson on plain networks
+    flow = widgets.GradientFlowExplorer(images, labels)
     depth, activation = (_control(flow, name) for name in ("Depth", "Activation"))
     for how in ("for the first time", "again"):
         times = []
@@ -250,7 +255,7 @@ def redraw() -> Iterator[Row]:
             times += [_seconds(lambda d=d: depth.set_trait("value", d)) for d in measure.DEPTHS]
         yield f"GradientFlowExplorer, {how}", _spread(times), "browser: p95 at most 150 ms"
 
-    convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": inputs[0]})
+    convolution = widgets.ConvolutionExplorer({"flower": data.photo(width=128), "digit": images[0]})
     stride = _control(convolution, "Stride")
     times = [
         _seconds(lambda v=value: stride.set_trait("value", v)) for value in (2, 3, 4, 3, 2, 1) * 7

@@ -168,9 +168,9 @@ def _grade(options: argparse.Namespace) -> int:
 
     try:
         graded = grade.grade(grade.find_sheets(options.sheets))
-        files.put(options.out, grade.report(graded).encode())
+        files.put(grade.report(graded).encode(), options.out)
         if options.csv:
-            files.put(options.out.with_suffix(".csv"), grade.table(graded).encode("utf-8-sig"))
+            files.put(grade.table(graded).encode("utf-8-sig"), options.out.with_suffix(".csv"))
     except (ValueError, OSError) as error:
         print(f"resnet-edu grade: {error}", file=sys.stderr)
         return 1

@@ -17,17 +17,17 @@ class FileError(ValueError):
     """A file that cannot be read, or is not what was asked for. The file is left as it was."""
 
 
-def write(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def write(tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str]) -> None:
     """Write all to a safetensors file, or leave what is there.
 
     Raises OSError where the disk or the folder does not allow it.
     """
     from safetensors.torch import save
 
-    put(path, save({name: t.cpu().contiguous() for name, t in tensors.items()}, dict(metadata)))
+    put(save({name: t.cpu().contiguous() for name, t in tensors.items()}, dict(metadata)), path)
 
 
-def put(path: str | Path, content: bytes) -> None:
+def put(content: bytes, path: str | Path) -> None:
     """Write `content` to `path`, or leave what is there: the file is made beside it, then renamed.
 
     Raises OSError where the disk or the folder does not allow it.

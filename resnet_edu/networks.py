@@ -18,16 +18,25 @@ conv5_x where torchvision, and so this file, says conv1, layer1 to layer4:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from resnet_edu.blocks import BasicBlock, Bottleneck, PlainBlock, conv3x3, padding_shortcut
 
 Block = Callable[[int, int, int], nn.Module]
 """A block class, or a function like one: (in_channels, width, stride) to a module with `out_channels`."""
+
+RESNETS: dict[int, tuple[type[nn.Module], tuple[int, int, int, int]]] = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+}
+"""The table above: depth to block, and the number of blocks in each stage."""
 
 
 def make_stage(
@@ -119,7 +128,7 @@ class CifarResNet(nn.Module):
         he_init_(self)
         if zero_init_residual:
             zero_init_residual_(self)
-        self.register_load_state_dict_pre_hook(_accept_published_names)
+        self.register_load_state_dict_pre_hook(_before_load)
 
     def forward(self, x: Tensor) -> Tensor:
         _require_images(x)  # (N, 3, 32, 32)
@@ -133,13 +142,70 @@ class CifarResNet(nn.Module):
         return self.fc(x)  # (N, 10)
 
 
+# What parts a network has, by name. Whoever looks for a part asks here. The names are torchvision's, so the
+# answers are right for its ResNets too.
+
+STEM = ("conv1", "bn1", "relu", "maxpool")
+HEAD = ("avgpool", "fc")
+
+
 def stage_of(name: str) -> str:
     """The part of a network that a parameter or module belongs to: "layer1.0.conv1" is in "layer1".
 
     What comes before the first stage is the "stem", what comes after the last one has its own name: "fc".
     """
     first = name.partition(".")[0]
-    return "stem" if first in ("conv1", "bn1", "relu", "maxpool") else first
+    return "stem" if first in STEM else first
+
+
+def stages(model: nn.Module) -> dict[str, nn.Sequential]:
+    """The stages by name, in the order of execution: "layer1", "layer2", ...
+
+    Raises ValueError for a model that has none.
+    """
+    found = {
+        name: stage
+        for name, stage in model.named_children()
+        if name.startswith("layer") and isinstance(stage, nn.Sequential)
+    }
+    if not found:
+        raise ValueError(
+            f"This {type(model).__name__} has no stages layer1, layer2, ... of blocks. Give a "
+            "CifarResNet or a ResNet."
+        )
+    return found
+
+
+def block_names(model: nn.Module) -> tuple[str, ...]:
+    """The names of the blocks in order: "layer1.0", "layer1.1", ...
+
+    Raises ValueError for a model without stages layer1, layer2, ... of blocks in a row.
+    """
+    return tuple(f"{name}.{i}" for name, stage in stages(model).items() for i in range(len(stage)))
+
+
+def is_residual(block: nn.Module) -> bool:
+    """Whether a block has a shortcut, `downsample`."""
+    return hasattr(block, "downsample")
+
+
+def last_norm(block: nn.Module) -> nn.Module:
+    """The last module of a block's branch: the batch norm right before the addition."""
+    return block.bn3 if hasattr(block, "bn3") else block.bn2
+
+
+def head(model: nn.Module) -> nn.Linear:
+    """The last layer, from features to logits. Raises ValueError where it is not a linear `fc`."""
+    fc = getattr(model, "fc", None)
+    if not isinstance(fc, nn.Linear):
+        found = "no module of that name" if fc is None else f"{type(fc).__name__} there"
+        raise ValueError(f"The model's head must be a linear layer named fc; it has {found}.")
+    return fc
+
+
+def classify(model: nn.Module, maps: Tensor) -> Tensor:
+    """What the head makes of the last stage's maps: (N, C, H, W) to logits (N, num_classes)."""
+    return model.fc(model.avgpool(maps).flatten(1))
 
 
 def he_init_(model: nn.Module) -> None:
@@ -160,10 +226,8 @@ def zero_init_residual_(model: nn.Module) -> None:
     Goyal et al., "Accurate, Large Minibatch SGD" (2017), section 5.1.
     """
     for module in model.modules():
-        if isinstance(module, BasicBlock):
-            nn.init.zeros_(module.bn2.weight)
-        elif isinstance(module, Bottleneck):
-            nn.init.zeros_(module.bn3.weight)
+        if isinstance(module, BasicBlock | Bottleneck):
+            nn.init.zeros_(last_norm(module).weight)
 
 
 # The functions that people call: one line of the table each.
@@ -173,14 +237,14 @@ def resnet18(
     num_classes: int = 1000, width: int = 64, *, zero_init_residual: bool = False
 ) -> ResNet:
     """ResNet-18: 11,689,512 parameters."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, width, zero_init_residual)
+    return ResNet(*RESNETS[18], num_classes, width, zero_init_residual)
 
 
 def resnet34(
     num_classes: int = 1000, width: int = 64, *, zero_init_residual: bool = False
 ) -> ResNet:
     """ResNet-34: 21,797,672 parameters."""
-    return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, width, zero_init_residual)
+    return ResNet(*RESNETS[34], num_classes, width, zero_init_residual)
 
 
 def resnet50(
@@ -192,7 +256,7 @@ def resnet50(
 ) -> ResNet:
     """ResNet-50: 25,557,032 parameters. `stride_in_1x1=True` gives the form of the 2015 paper."""
     block = partial(Bottleneck, stride_in_1x1=stride_in_1x1)
-    return ResNet(block, (3, 4, 6, 3), num_classes, width, zero_init_residual)
+    return ResNet(block, RESNETS[50][1], num_classes, width, zero_init_residual)
 
 
 def resnet101(
@@ -204,7 +268,7 @@ def resnet101(
 ) -> ResNet:
     """ResNet-101: 44,549,160 parameters. `stride_in_1x1=True` gives the form of the 2015 paper."""
     block = partial(Bottleneck, stride_in_1x1=stride_in_1x1)
-    return ResNet(block, (3, 4, 23, 3), num_classes, width, zero_init_residual)
+    return ResNet(block, RESNETS[101][1], num_classes, width, zero_init_residual)
 
 
 def resnet152(
@@ -216,17 +280,17 @@ def resnet152(
 ) -> ResNet:
     """ResNet-152: 60,192,808 parameters. `stride_in_1x1=True` gives the form of the 2015 paper."""
     block = partial(Bottleneck, stride_in_1x1=stride_in_1x1)
-    return ResNet(block, (3, 8, 36, 3), num_classes, width, zero_init_residual)
+    return ResNet(block, RESNETS[152][1], num_classes, width, zero_init_residual)
 
 
 def plain18(num_classes: int = 1000, width: int = 64) -> ResNet:
     """ResNet-18 without its shortcuts: 11,515,688 parameters."""
-    return ResNet(PlainBlock, (2, 2, 2, 2), num_classes, width)
+    return ResNet(PlainBlock, RESNETS[18][1], num_classes, width)
 
 
 def plain34(num_classes: int = 1000, width: int = 64) -> ResNet:
     """ResNet-34 without its shortcuts: 21,623,848 parameters."""
-    return ResNet(PlainBlock, (3, 4, 6, 3), num_classes, width)
+    return ResNet(PlainBlock, RESNETS[34][1], num_classes, width)
 
 
 def cifar_resnet(
@@ -258,6 +322,7 @@ def _blocks_per_stage(depth: int) -> int:
     return depths.index(depth) + 1
 
 
+@fx.wrap  # a trace that fx records calls it as it is: it looks at shapes, which a trace does not know
 def _require_images(x: Tensor) -> None:
     if x.dim() == 4 and x.shape[1] == 3:
         return
@@ -271,12 +336,15 @@ def _require_images(x: Tensor) -> None:
     raise ValueError(f"The network takes images (N, 3, H, W), not {tuple(x.shape)}.{hint}")
 
 
-def _accept_published_names(
-    _module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: Any
-) -> None:
-    for key in list(state_dict):
+def accept_published_names(weights: MutableMapping[str, Tensor], prefix: str = "") -> None:
+    """Rename, in place, what widely published CIFAR-10 checkpoints call otherwise (see `CifarResNet`)."""
+    for key in list(weights):
         name = key.removeprefix(prefix).removeprefix("module.")
         if name.startswith("linear."):
             name = "fc." + name.removeprefix("linear.")
-        if prefix + name not in state_dict:
-            state_dict[prefix + name] = state_dict.pop(key)
+        if prefix + name not in weights:
+            weights[prefix + name] = weights.pop(key)
+
+
+def _before_load(_module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    accept_published_names(state_dict, prefix)

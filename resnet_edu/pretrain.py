@@ -70,7 +70,7 @@ def pretrain(folder: str | Path, recipe: Recipe, validation: TensorDataset) -> H
             )
         model = network(recipe.seed)
         some = data.glyphs("train", 100, recipe.seed)  # a checkpoint knows the data by them
-        with training.prepared(model, some) as device:
+        with training.prepared(model) as device:
             trained = DistributedDataParallel(model) if processes > 1 else model
             run = _Run(trained, some, recipe, device)
             run.rank, run.processes = rank, processes

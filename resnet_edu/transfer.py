@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from resnet_edu.measure.as_found import in_mode
-from resnet_edu.networks import stage_of
+from resnet_edu.as_found import in_mode
+from resnet_edu.networks import HEAD, head, stage_of
 from resnet_edu.training import parameter_groups as parameter_groups
 
 BATCH = 64
@@ -33,13 +33,13 @@ def stages(model: nn.Module) -> tuple[str, ...]:
     Raises ValueError for a model that has no such stages, or no head `fc` after them.
     """
     names = [name for name, _ in model.named_children()]
-    found = tuple(dict.fromkeys(stage_of(n) for n in names if n not in ("avgpool", "fc")))
+    found = tuple(dict.fromkeys(stage_of(name) for name in names if name not in HEAD))
     if found[:1] != ("stem",) or not any(n.startswith("layer") for n in found):
         raise ValueError(
             f"This {type(model).__name__} is no ResNet: it needs conv1, bn1, the stages layer1, layer2, "
             f"... and the head fc. It has {', '.join(names) or 'no modules'}."
         )
-    _head(model)
+    head(model)
     return found
 
 
@@ -51,7 +51,7 @@ def replace_head(model: nn.Module, num_classes: int) -> None:
     """
     if num_classes < 1:
         raise ValueError(f"num_classes must be 1 or more; it was {num_classes!r}.")
-    old = _head(model)
+    old = head(model)
     model.fc = nn.Linear(
         old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype
     )
@@ -79,10 +79,10 @@ def split(model: nn.Module, up_to: str | None) -> tuple[nn.Sequential, nn.Sequen
     """
     frozen = _stages_up_to(model, up_to)
     if up_to == stages(model)[-1]:
-        frozen |= {"avgpool"}
+        frozen |= {HEAD[0]}
     first, second = OrderedDict(), OrderedDict()
     for name, module in model.named_children():
-        if name == "fc":
+        if name == HEAD[-1]:
             second["flatten"] = nn.Flatten()
         (first if stage_of(name) in frozen else second)[name] = module
     return nn.Sequential(first), nn.Sequential(second)
@@ -106,10 +106,11 @@ def linear_probe(model: nn.Module, train: TensorDataset, test: TensorDataset) ->
     from sklearn.linear_model import LogisticRegression
 
     features, _ = split(model, stages(model)[-1])
-    inputs, labels = ([d.tensors[i] for d in (train, test)] for i in (0, 1))
-    known, unknown = (compute(features, images).flatten(1).numpy() for images in inputs)
-    classifier = LogisticRegression(max_iter=5000).fit(known, labels[0].numpy())
-    return classifier.score(unknown, labels[1].numpy())
+    known, unknown = (
+        (compute(features, images).flatten(1).numpy(), labels.numpy())
+        for images, labels in (train.tensors, test.tensors)
+    )
+    return LogisticRegression(max_iter=5000).fit(*known).score(*unknown)
 
 
 @dataclass(frozen=True)
@@ -176,11 +177,3 @@ def _stages_up_to(model: nn.Module, up_to: str | None) -> set[str]:
     if up_to not in known:
         raise ValueError(f"There is no stage {up_to!r}; the stages are {', '.join(known)}.")
     return set(known[: known.index(up_to) + 1])
-
-
-def _head(model: nn.Module) -> nn.Linear:
-    head = getattr(model, "fc", None)
-    if not isinstance(head, nn.Linear):
-        found = "no module of that name" if head is None else f"{type(head).__name__} there"
-        raise ValueError(f"The model's head must be a linear layer named fc; it has {found}.")
-    return head

@@ -11,7 +11,7 @@ from resnet_edu import data, pretrain, weights
 from resnet_edu.files import FileError
 from resnet_edu.training import evaluate
 
-CARD = weights.BUNDLED.with_suffix(".md")
+CARD = weights.own.BUNDLED.with_suffix(".md")
 
 
 def test_it_is_a_resnet50_of_a_quarter_of_the_width_ready_to_classify():
@@ -25,7 +25,7 @@ def test_it_is_a_resnet50_of_a_quarter_of_the_width_ready_to_classify():
 
 
 def test_it_is_small_and_holds_no_number_that_is_not_finite():
-    assert weights.BUNDLED.stat().st_size <= 4 * 2**20
+    assert weights.own.BUNDLED.stat().st_size <= 4 * 2**20
     assert all(t.isfinite().all() for t in weights.bundled().state_dict().values())
 
 
@@ -58,9 +58,9 @@ def test_each_call_gives_a_network_of_its_own():
 def test_a_missing_or_damaged_file_is_named_with_the_way_out(tmp_path, monkeypatch, content):
     path = tmp_path / "glyphs.safetensors"
     if content is not None:
-        whole = weights.BUNDLED.read_bytes()
+        whole = weights.own.BUNDLED.read_bytes()
         path.write_bytes(whole[: len(whole) // 2] if content == "cut off" else content)
-    monkeypatch.setattr(weights, "BUNDLED", path)
+    monkeypatch.setattr(weights.own, "BUNDLED", path)
 
     with pytest.raises(FileError, match="pretrained weights of the course") as error:
         weights.bundled()

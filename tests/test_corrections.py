@@ -57,11 +57,12 @@ def controls(explorer):
 
 
 def test_a_line_has_the_difference_of_each_layer():
-    ax = draw.drift_by_layer(
+    picture = draw.drift_by_layer(
         {"complete": [1e-7, 1e-6], "stride": [0.0, 0.5]},
         ["pool", "layer1.0"],
         colours={"complete": "residual", "stride": "third"},
     )
+    (ax,) = picture.axes
     first, second = ax.lines
 
     np.testing.assert_allclose(first.get_ydata(), [-7, -6])
@@ -69,7 +70,7 @@ def test_a_line_has_the_difference_of_each_layer():
     assert first.get_color() == draw.COLOURS["residual"]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["pool", "layer1.0"]
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["complete", "stride"]
-    assert "stride: 0 after pool, 0.5 after layer1.0" in ax.get_label()
+    assert "stride: 0 after pool, 0.5 after layer1.0" in picture.words
 
 
 # The sentence
@@ -98,19 +99,18 @@ def test_the_sentence_says_how_far_the_image_moved():
 
 
 def test_the_picture_shows_both_networks():
-    drawing = draw.CorrectionsPicture((8, 8), ["a", "b", "c"])
+    drawing = draw.CorrectionsDrawing((8, 8), ["a", "b", "c"])
     same = drawing.update(np.zeros((3, 8, 8)), "image 1", *[probabilities(0)[0]] * 2)
     moved = drawing.update(np.zeros((3, 8, 8)), "image 1", probabilities(0)[0], probabilities(2)[0])
 
-    assert not np.array_equal(pixels(same), pixels(moved))
-    assert drawing.axes[0].get_label() == "Image: image 1."
-    says = drawing.axes[1].get_label()
-    assert "Keras: a 0.90" in says
-    assert "ours: c 0.90" in says
+    assert not np.array_equal(pixels(same.png), pixels(moved.png))
+    assert moved.words.startswith("Image: image 1.")
+    assert "Keras: a 0.90" in moved.words
+    assert "ours: c 0.90" in moved.words
 
 
 def test_the_picture_is_the_same_for_the_same_numbers():
-    drawing = draw.CorrectionsPicture((8, 8), ["a", "b", "c"])
+    drawing = draw.CorrectionsDrawing((8, 8), ["a", "b", "c"])
     arguments = np.full((3, 8, 8), 0.5), "image 1", probabilities(0)[0], probabilities(1)[0]
     first = drawing.update(*arguments)
     drawing.update(np.ones((3, 8, 8)), "image 2", probabilities(2)[0], probabilities(2)[0])

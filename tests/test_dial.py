@@ -36,7 +36,7 @@ LABELLED, HELD_OUT = bright(30, 0), bright(40, 1)
 @pytest.fixture(scope="module")
 def model() -> ResNet:
     torch.manual_seed(0)
-    return resnet18(7, width=4)
+    return resnet18(7, width=8)
 
 
 @pytest.fixture
@@ -179,9 +179,9 @@ def history(*validation: float) -> History:
 
 
 def test_the_dial_has_a_row_for_each_of_the_last_runs() -> None:
-    picture = draw.DialPicture(["a", "b"], 30)
+    drawing = draw.TransferDialDrawing(["a", "b"], 30)
     runs = [(f"setting {n}", n / 10) for n in range(1, RUNS_SHOWN + 2)]
-    picture.update(history(0.5, 0.9), np.array([[3, 1], [0, 4]]), runs)
+    picture = drawing.update(history(0.5, 0.9), np.array([[3, 1], [0, 4]]), runs)
     curve, matrix, rows = picture.axes
     earlier, last = rows.lines
     assert list(curve.lines[1].get_xdata()) == [10, 20]
@@ -190,22 +190,22 @@ def test_the_dial_has_a_row_for_each_of_the_last_runs() -> None:
     assert list(last.get_xdata()) == [runs[-1][1]]
     assert list(earlier.get_xdata()) == [accuracy for _, accuracy in runs[1:-1]]
     assert f"{len(runs)}:  {runs[-1][0]}" in [t.get_text() for t in rows.texts]
-    assert "7 of 8 held-out images are right" in matrix.get_label()
+    assert "7 of 8 held-out images are right" in picture.words
 
 
 def test_before_a_measurement_all_runs_are_earlier_ones() -> None:
-    picture = draw.DialPicture(["a", "b"], 30)
-    picture.update(history(), NONE, [("setting", 0.5)])
+    drawing = draw.TransferDialDrawing(["a", "b"], 30)
+    picture = drawing.update(history(), NONE, [("setting", 0.5)])
     earlier, last = picture.axes[2].lines
     assert (list(earlier.get_xdata()), list(last.get_xdata())) == ([0.5], [])
 
 
 def test_the_dial_forgets_what_it_showed() -> None:
-    picture = draw.DialPicture(["a", "b"], 30)
-    empty = picture.update(History(30), NONE, [])
-    full = picture.update(history(0.5), np.eye(2, dtype=int), [("setting", 0.5)])
-    assert full != empty
-    assert picture.update(History(30), NONE, []) == empty
+    drawing = draw.TransferDialDrawing(["a", "b"], 30)
+    empty = drawing.update(History(30), NONE, [])
+    full = drawing.update(history(0.5), np.eye(2, dtype=int), [("setting", 0.5)])
+    assert full.png != empty.png
+    assert drawing.update(History(30), NONE, []) == empty
 
 
 def test_a_confusion_is_green_where_right_and_pink_where_wrong() -> None:
@@ -219,32 +219,34 @@ def test_a_confusion_is_green_where_right_and_pink_where_wrong() -> None:
 
 def test_accuracy_along_shows_middle_and_spread() -> None:
     runs = {"probe": {1: [0.5, 0.7, 0.9], 5: [0.8, 0.8]}, "tuned": {5: [0.6]}}
-    ax = draw.accuracy_along(
+    picture = draw.accuracy_along(
         runs,
         "labels per class",
         colours={"probe": "third", "tuned": "residual"},
         predicted=(5, {"probe": 90, "tuned": None}),
     )
+    (ax,) = picture.axes
     probe, tuned, guess = ax.lines
     assert list(probe.get_ydata()) == [0.7, 0.8]
     assert np.round(tuned.get_xdata()).tolist() == [1]
     assert (guess.get_xdata()[0], guess.get_ydata()[0]) == (probe.get_xdata()[1], 0.9)
     spread = ax.collections[0].get_segments()[0][:, 1]
     assert list(spread) == [0.5, 0.9]
-    assert "probe 1: 70%, 5: 80%" in ax.get_label()
-    assert "predicted for probe: 90%" in ax.get_label()
+    assert "probe 1: 70%, 5: 80%" in picture.words
+    assert "predicted for probe: 90%" in picture.words
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "5"]
 
 
 def test_a_prediction_below_the_axis_makes_it_longer_and_equal_ones_stand_side_by_side() -> None:
     runs = {"probe": {5: [0.8]}, "tuned": {5: [0.9]}}
-    ax = draw.accuracy_along(
+    picture = draw.accuracy_along(
         runs,
         "labels per class",
         colours={"probe": "third", "tuned": "residual"},
         low=0.5,
         predicted=(5, {"probe": 10, "tuned": 10}),
     )
+    (ax,) = picture.axes
     one, other = ax.lines[2:]
     assert ax.get_ylim()[0] < 0.1 < ax.get_ylim()[1]
     assert one.get_xdata()[0] < other.get_xdata()[0]

@@ -11,12 +11,10 @@ import pytest
 import torch
 from matplotlib import colors as mpl_colors
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
-from resnet_edu import draw
+from resnet_edu import draw, widgets
 from resnet_edu.draw.style import scientific
 from resnet_edu.measure import (
     KERNELS,
@@ -25,12 +23,12 @@ from resnet_edu.measure import (
     LossSurface,
     Signals,
     anatomy,
-    architecture,
-    convolve,
+    convolution,
     gradient_flow,
 )
 from resnet_edu.networks import cifar_resnet, resnet50
 from resnet_edu.training import History
+from resnet_edu.widgets.explorer import Shown
 
 
 def record(gradients=(1e-3, 0.1, 10.0), activations=(1.0, 0.5, 2.0), loss=2.3):
@@ -60,26 +58,23 @@ RUNS = {
     "ResNet-8": [History(4, (1.0,) * 4, (0.5,) * 4), History(4, (1.0,) * 4, (0.9,) * 4)],
 }
 PICTURES = {
-    "gradient_norms": lambda **kw: draw.gradient_norms({"plain": record()}, **kw),
-    "activation_scales": lambda **kw: draw.activation_scales({"plain": record()}, **kw),
-    "ratios_by_depth": lambda **kw: draw.ratios_by_depth({"plain": {8: [0.1], 20: [1e-3]}}, **kw),
-    "flow_grid": lambda **kw: draw.flow_grid({"He": {"8": 0.5}, "default": {"8": 1e-8}}, **kw),
-    "bars": lambda **kw: draw.bars({"a": 1.0, "b": 2.0}, title="Cost", unit="pixels", **kw),
-    "anatomy": lambda **kw: draw.anatomy(anatomy(cifar_resnet(8), 32), **kw),
-    "architecture": lambda **kw: draw.architecture(architecture(18, 64), **kw),
-    "training_accuracy": lambda **kw: draw.training_accuracy(RUNS, **kw),
-    "path_lengths": lambda **kw: draw.path_lengths((1, 2, 1), (1.0, 0.5, 0.1), **kw),
-    "autocorrelations": lambda **kw: draw.autocorrelations(
-        {"plain-8": [[1, 0.2], [1, 0.4]]}, colours={"plain-8": "plain"}, **kw
+    "gradient_norms": lambda: draw.gradient_norms({"plain": record()}),
+    "activation_scales": lambda: draw.activation_scales({"plain": record()}),
+    "ratios_by_depth": lambda: draw.ratios_by_depth({"plain": {8: [0.1], 20: [1e-3]}}),
+    "flow_grid": lambda: draw.flow_grid({"He": {"8": 0.5}, "default": {"8": 1e-8}}),
+    "bars": lambda: draw.bars({"a": 1.0, "b": 2.0}, title="Cost", unit="pixels"),
+    "anatomy": lambda: draw.anatomy(anatomy(cifar_resnet(8), 32)),
+    "training_accuracy": lambda: draw.training_accuracy(RUNS),
+    "path_lengths": lambda: draw.path_lengths((1, 2, 1), (1.0, 0.5, 0.1)),
+    "autocorrelations": lambda: draw.autocorrelations(
+        {"plain-8": [[1, 0.2], [1, 0.4]]}, colours={"plain-8": "plain"}
     ),
-    "drift_by_layer": lambda **kw: draw.drift_by_layer(
-        {"stride": [1e-7, 0.5]}, ["pool", "layer1.0"], colours={"stride": "third"}, **kw
+    "drift_by_layer": lambda: draw.drift_by_layer(
+        {"stride": [1e-7, 0.5]}, ["pool", "layer1.0"], colours={"stride": "third"}
     ),
-    "validation_accuracy": lambda **kw: draw.validation_accuracy({"plain-8": [0.9, 0.8]}, **kw),
-}
-ROWS_OF_PICTURES = {
+    "validation_accuracy": lambda: draw.validation_accuracy({"plain-8": [0.9, 0.8]}),
     "images": lambda: draw.images({"a": np.zeros((4, 4)), "b": np.ones((3, 4, 4))}),
-    "histograms": lambda: [draw.histograms({"a": np.arange(9.0)}, title="Values")],
+    "histograms": lambda: draw.histograms({"a": np.arange(9.0)}, title="Values"),
     "by_block": lambda: draw.by_block(
         {"ResNet": {"layer1.0": 0.5}},
         units={"ResNet": "share"},
@@ -94,7 +89,14 @@ ROWS_OF_PICTURES = {
     "loss_surfaces": lambda: draw.loss_surfaces(
         {"ResNet": LossSurface((-0.4, 0.0, 0.4), np.arange(9.0).reshape(3, 3))}
     ),
-    "convolution": lambda: draw.convolution(convolve(torch.rand(3, 9, 9), KERNELS["Blur"])),
+    "convolution": lambda: draw.convolution(convolution(torch.ones(3, 9, 9), KERNELS["Blur"])),
+    "accuracy_along": lambda: draw.accuracy_along(
+        {"probe": {1: [0.5, 0.7]}}, "labels", colours={"probe": "third"}
+    ),
+    "confusion_matrix": lambda: draw.confusion_matrix(np.eye(2, dtype=int), ["cat", "dog"]),
+    "finetuning_curve": lambda: draw.finetuning_curve(
+        History(2, (1.0,) * 2, (0.1, 0.3), {2: 0.6}), 2
+    ),
 }
 every_picture = pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES.keys())
 
@@ -103,55 +105,55 @@ every_picture = pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES.
 
 
 @every_picture
-def test_a_picture_has_axes_of_its_own_or_draws_into_those_given(make):
-    ax = make()
-    given = Figure().subplots(2)
-
-    assert isinstance(ax, Axes)
-    assert make().figure is not ax.figure
-    assert make(ax=given[1]) is given[1]
-    assert given[1].figure.axes == list(given)
-    assert not given[0].has_data()
-    assert given[1].get_children()
+def test_a_picture_is_drawn_on_axes_of_its_own_and_can_be_read_aloud(make):
+    picture = make()
+    (figure,) = {ax.figure for ax in picture.axes}
+    assert all(ax.get_children() for ax in picture.axes)
+    assert make().axes[0].figure is not figure
+    assert picture.words.endswith(".")
+    assert "  " not in picture.words
+    assert "<" not in picture.words
 
 
-@pytest.mark.parametrize(
-    "make",
-    [*PICTURES.values(), *ROWS_OF_PICTURES.values()],
-    ids=[*PICTURES.keys(), *ROWS_OF_PICTURES.keys()],
-)
-def test_every_picture_can_be_seen_and_read_aloud_and_leaves_pyplot_alone(make):
-    made = make()
-    all_axes = made if isinstance(made, list) else [made]
+@every_picture
+def test_a_notebook_displays_every_picture_with_its_words_and_leaves_pyplot_alone(make):
     before = plt.get_fignums()
-    picture = draw.show(made)
+    picture = make()
+    assert draw.show(picture) is picture
     data, metadata = picture._repr_mimebundle_()
 
     width, height = Image.open(io.BytesIO(data["image/png"])).size
     assert width >= 200
     assert height >= 100
-    for ax in all_axes:
-        assert ax.get_label().endswith("."), "a sentence"
-        assert ax.get_label() in picture.alt
-    assert metadata["image/png"]["alt"] == picture.alt
+    assert metadata["image/png"]["alt"] == picture.words
     assert "0x" not in data["text/plain"]
     assert plt.get_fignums() == before == []
 
 
 @every_picture
 def test_the_same_record_gives_the_same_bytes(make):
-    assert draw.png(make().figure) == draw.png(make().figure)
+    assert make().png == make().png
 
 
-def test_the_alternative_text_names_all_axes_of_the_figure():
-    left, right = draw.axes(2)
-    draw.bars({"x": 1.0}, title="Left", ax=left)
-    draw.bars({"y": 2.0}, title="Right", ax=right)
+def test_what_you_draw_yourself_is_shown_with_your_words():
+    (ax,) = draw.axes()
+    ax.plot([1, 2])
+    picture = draw.show(ax, "A line that rises.")
 
-    for shown in (left, right, [left, right], iter([right, left])):
-        alt = draw.show(shown).alt
-        assert left.get_label() in alt
-        assert right.get_label() in alt
+    assert list(picture.axes) == [ax]
+    assert picture.words == "A line that rises."
+    assert picture.png.startswith(b"\x89PNG")
+
+
+def test_what_an_explorer_redraws_has_the_name_of_the_explorer():
+    explorers = {
+        name.removesuffix("Explorer")
+        for name, made in vars(widgets).items()
+        if isinstance(made, type) and issubclass(made, Shown) and name != "Explorer"
+    }
+    drawings = {name.removesuffix("Drawing") for name in draw.__all__ if name.endswith("Drawing")}
+    assert "GradientFlow" in explorers
+    assert explorers == drawings
 
 
 def test_axes_are_new_and_side_by_side():
@@ -225,7 +227,8 @@ def test_numbers_are_written_as_people_write_them(value, text):
     ids=["gradients", "activations"],
 )
 def test_a_line_shows_the_power_of_ten_of_each_layer(function, values):
-    ax = function({"now": record(), "then": record((1, 1, 1), (1, 1, 1))})
+    picture = function({"now": record(), "then": record((1, 1, 1), (1, 1, 1))})
+    (ax,) = picture.axes
 
     assert list(line(ax, "now").get_xdata()) == [1, 2, 3]
     np.testing.assert_allclose(line(ax, "now").get_ydata(), np.log10(values))
@@ -235,12 +238,13 @@ def test_a_line_shows_the_power_of_ten_of_each_layer(function, values):
     assert rgb(line(ax, "then").get_color()) not in (rgb(draw.COLOURS["plain"]), blue)
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["now", "then"]
     said = f"now: {scientific(values[0])} at the first, {scientific(values[2])} at the last"
-    assert said in ax.get_label()
-    assert "then: 1 at the first, 1 at the last" in ax.get_label()
+    assert said in picture.words
+    assert "then: 1 at the first, 1 at the last" in picture.words
 
 
 def test_the_colour_of_a_line_can_be_chosen():
-    ax = draw.gradient_norms({"r": record()}, colours=["residual"])
+    picture = draw.gradient_norms({"r": record()}, colours=["residual"])
+    (ax,) = picture.axes
 
     assert rgb(line(ax, "r").get_color()) == rgb(draw.COLOURS["residual"])
 
@@ -253,7 +257,8 @@ def test_the_colour_of_a_line_can_be_chosen():
     [(draw.gradient_norms, "gradients"), (draw.activation_scales, "activations")],
 )
 def test_zero_and_infinity_are_drawn_at_the_ends(function, field, value, end):
-    ax = function({"r": record(**{field: (value, 1.0, 1.0)})})
+    picture = function({"r": record(**{field: (value, 1.0, 1.0)})})
+    (ax,) = picture.axes
     drawn = line(ax, "r").get_ydata()[0]
     low, high = ax.get_ylim()
 
@@ -263,7 +268,8 @@ def test_zero_and_infinity_are_drawn_at_the_ends(function, field, value, end):
 
 @pytest.mark.parametrize("function", [draw.gradient_norms, draw.activation_scales])
 def test_the_ticks_name_the_powers_of_ten_where_they_are(function):
-    ax = function({"r": record()})
+    picture = function({"r": record()})
+    (ax,) = picture.axes
     for label, y in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True):
         text = label.get_text()
         power = 0 if text == "1" else int(re.search(r"10\^\{(-?\d+)\}", text)[1])
@@ -284,17 +290,21 @@ def test_the_ticks_name_the_powers_of_ten_where_they_are(function):
 def test_no_record_is_left_out_in_silence(function, count):
     names = [f"net {i}" for i in range(count)]
     try:
-        ax = function(names)
+        picture = function(names)
+        (ax,) = picture.axes
     except ValueError:
         assert count > 3
     else:
         assert [t.get_text() for t in ax.get_legend().get_texts()] == names
-        assert all(name in ax.get_label() for name in names)
+        assert all(name in picture.words for name in names)
 
 
 def test_two_pictures_of_one_kind_have_the_same_scale():
-    vanished = [draw.gradient_norms({"r": record((g, g, g))}).get_ylim() for g in (1e-20, 1e-8)]
-    arrived = [draw.gradient_norms({"r": record((g, g, g))}).get_ylim() for g in (1e-3, 1e5)]
+    def limits(gradient):
+        return draw.gradient_norms({"r": record((gradient,) * 3)}).axes[0].get_ylim()
+
+    vanished = [limits(gradient) for gradient in (1e-20, 1e-8)]
+    arrived = [limits(gradient) for gradient in (1e-3, 1e5)]
 
     assert vanished[0] == vanished[1]
     assert arrived[0] == arrived[1]
@@ -302,7 +312,8 @@ def test_two_pictures_of_one_kind_have_the_same_scale():
 
 def test_ratios_by_depth_show_each_seed_and_the_middle_one():
     seeds = {8: [0.1, 1.0, 100.0], 20: [1e-8, 1e-6, 1e-5]}
-    ax = draw.ratios_by_depth({"plain": seeds, "residual": {8: [2.0], 20: [3.0]}})
+    picture = draw.ratios_by_depth({"plain": seeds, "residual": {8: [2.0], 20: [3.0]}})
+    (ax,) = picture.axes
 
     middle = line(ax, "plain")
     assert list(middle.get_xdata()) == [8, 20]
@@ -317,21 +328,22 @@ def test_ratios_by_depth_show_each_seed_and_the_middle_one():
         marks, [(8, -1), (8, 0), (8, 2), (20, -8), (20, -6), (20, -5)], atol=1e-9
     )
     assert list(ax.get_xticks()) == [8, 20]
-    assert "plain: 1 at depth 8, 1e-6 at depth 20" in ax.get_label()
-    assert "residual: 2 at depth 8, 3 at depth 20" in ax.get_label()
-    assert "predicted" not in ax.get_label()
+    assert "plain: 1 at depth 8, 1e-6 at depth 20" in picture.words
+    assert "residual: 2 at depth 8, 3 at depth 20" in picture.words
+    assert "predicted" not in picture.words
 
 
 def test_a_prediction_stands_in_the_same_picture():
-    ax = draw.ratios_by_depth({"plain": {8: [0.1], 20: [1e-6]}}, predicted={8: 0.01, 20: None})
+    picture = draw.ratios_by_depth({"plain": {8: [0.1], 20: [1e-6]}}, predicted={8: 0.01, 20: None})
+    (ax,) = picture.axes
 
     guess = line(ax, "your prediction")
     assert list(guess.get_xdata()) == [8]
     np.testing.assert_allclose(guess.get_ydata(), [-2])
     assert guess.get_marker() == "D"
-    assert "you predicted 0.01 at 8" in ax.get_label()
+    assert "you predicted 0.01 at 8" in picture.words
     none = draw.ratios_by_depth({"plain": {8: [0.1]}}, predicted={8: None})
-    assert "predicted" not in none.get_label()
+    assert "predicted" not in none.words
 
 
 def test_the_grid_says_and_shows_each_ratio():
@@ -339,7 +351,8 @@ def test_the_grid_says_and_shows_each_ratio():
         "He": {"8": 0.5, "20": 0.2, "56": 310.0},
         "default": {"8": 0.01, "20": 9e-8, "56": 0.0},
     }
-    ax = draw.flow_grid(ratios, title="Ratio")
+    picture = draw.flow_grid(ratios, title="Ratio")
+    (ax,) = picture.axes
 
     assert {t.get_position(): t.get_text() for t in ax.texts} == {
         (0, 0): "0.5", (1, 0): "0.2", (2, 0): "310",
@@ -347,12 +360,13 @@ def test_the_grid_says_and_shows_each_ratio():
     }  # fmt: skip
     assert [t.get_text() for t in ax.get_xticklabels()] == ["8", "20", "56"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["He", "default"]
-    assert "He: 0.5 at 8, 0.2 at 20, 310 at 56" in ax.get_label()
-    assert "default: 0.01 at 8, 9e-8 at 20, 0 at 56" in ax.get_label()
+    assert "He: 0.5 at 8, 0.2 at 20, 310 at 56" in picture.words
+    assert "default: 0.01 at 8, 9e-8 at 20, 0 at 56" in picture.words
 
 
 def field_colours(ratios):
-    ax = draw.flow_grid({"row": {str(r): r for r in ratios}})
+    picture = draw.flow_grid({"row": {str(r): r for r in ratios}})
+    (ax,) = picture.axes
     (image,) = ax.images
     colours = image.cmap(image.norm(image.get_array()))[0, :, :3]
     return ax, dict(zip(ratios, map(tuple, colours), strict=True))
@@ -399,7 +413,7 @@ def test_every_number_in_the_grid_can_be_read():
     ids=["vanishes", "zero", "explodes", "arrives", "shrinks", "tiny", "activations", "inf", "nan"],
 )
 def test_the_reading_names_what_is_seen(found, words):
-    sentence = draw.flow_reading(found)
+    sentence = draw.gradient_flow_reading(found)
 
     assert all(word in sentence for word in words), sentence
     assert f"Initial loss {scientific(found.loss)} " in sentence
@@ -408,12 +422,11 @@ def test_the_reading_names_what_is_seen(found, words):
 
 
 def test_a_gradient_that_is_zero_at_the_last_layer_has_vanished():
-    assert "vanished" in draw.flow_reading(record((1.0, 1.0, 0.0)))
+    assert "vanished" in draw.gradient_flow_reading(record((1.0, 1.0, 0.0)))
 
 
-def test_the_flow_picture_shows_the_setting_before_in_grey():
-    picture = draw.FlowPicture()
-    picture.update(record(), record((1, 1), (10, 10)), "residual")
+def test_the_gradient_flow_shows_the_setting_before_in_grey():
+    picture = draw.GradientFlowDrawing().update(record(), record((1, 1), (10, 10)), "residual")
     lines = [sorted(ax.lines, key=lambda x: len(x.get_xdata())) for ax in picture.axes]
 
     for (ghost, now), was, values in zip(
@@ -426,21 +439,22 @@ def test_the_flow_picture_shows_the_setting_before_in_grey():
 
 
 def test_the_quick_way_of_drawing_gives_the_same_picture_as_the_slow_one():
-    picture = draw.FlowPicture()
+    drawing = draw.GradientFlowDrawing()
     flat, steep = record((1.0,) * 20, (1.0,) * 20), record(10.0 ** np.arange(-3, 3), (2.0,) * 6)
-    first = picture.update(flat)
-    second = picture.update(steep, before=flat, colour="residual")
+    first = drawing.update(flat)
+    second = drawing.update(steep, before=flat, colour="residual")
 
-    np.testing.assert_array_equal(pixels(second), pixels(draw.png(picture.axes[0].figure)))
-    assert not np.array_equal(pixels(first), pixels(second))
-    assert picture.update(flat) == first, "nothing is left of the setting before"
+    slow = draw.Picture(second.axes, second.words)
+    np.testing.assert_array_equal(pixels(second.png), pixels(slow.png))
+    assert not np.array_equal(pixels(first.png), pixels(second.png))
+    assert drawing.update(flat) == first, "nothing is left of the setting before"
 
 
-def test_the_flow_picture_has_room_for_the_deepest_network():
+def test_the_gradient_flow_has_room_for_the_deepest_network():
     flow = gradient_flow(FlowSetting(56), torch.rand(2, 3, 16, 16), torch.tensor([0, 1]))
-    picture = draw.FlowPicture()
-    limits = [(ax.get_xlim(), ax.get_ylim()) for ax in picture.axes]
-    picture.update(flow)
+    drawing = draw.GradientFlowDrawing()
+    limits = [(ax.get_xlim(), ax.get_ylim()) for ax in drawing.update(record()).axes]
+    picture = drawing.update(flow)
 
     assert [(ax.get_xlim(), ax.get_ylim()) for ax in picture.axes] == limits
     for ax, ((left, right), (low, high)) in zip(picture.axes, limits, strict=True):
@@ -454,7 +468,8 @@ def test_the_flow_picture_has_room_for_the_deepest_network():
 
 
 def test_bars_are_as_long_as_their_numbers():
-    ax = draw.bars({"3x3": 9408, "7x7": 2.5}, title="Parameters", unit="count")
+    picture = draw.bars({"3x3": 9408, "7x7": 2.5}, title="Parameters", unit="count")
+    (ax,) = picture.axes
 
     widths = {
         label.get_text(): bar.get_width()
@@ -464,25 +479,26 @@ def test_bars_are_as_long_as_their_numbers():
     assert [t.get_text() for t in ax.texts] == ["9,408", "2.5"]
     assert ax.get_xlabel() == "count"
     assert ax.yaxis_inverted(), "the first name stands at the top"
-    assert "Parameters" in ax.get_label()
-    assert "7x7: 2.5" in ax.get_label()
-    assert "predicted" not in ax.get_label()
+    assert "Parameters" in picture.words
+    assert "7x7: 2.5" in picture.words
+    assert "predicted" not in picture.words
     assert ax.get_xscale() == "linear"
 
 
 def test_a_prediction_is_a_diamond_on_its_bar():
     predicted = {"b": 5.0, "a": None, "elsewhere": 3.0}
-    ax = draw.bars({"a": 1.0, "b": 2.0}, predicted=predicted, log=True)
+    picture = draw.bars({"a": 1.0, "b": 2.0}, predicted=predicted, log=True)
+    (ax,) = picture.axes
 
     (diamonds,) = ax.collections
     assert diamonds.get_offsets().tolist() == [[5.0, 1.0]]
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["your prediction"]
-    assert "your prediction for b: 5" in ax.get_label()
-    assert "elsewhere" not in ax.get_label()
+    assert "your prediction for b: 5" in picture.words
+    assert "elsewhere" not in picture.words
     assert ax.get_xscale() == "log"
     other = draw.bars({"b": 2.0}, predicted=predicted, predicted_by="the formula")
-    assert [t.get_text() for t in other.get_legend().get_texts()] == ["the formula"]
-    assert "the formula for b: 5" in other.get_label()
+    assert [t.get_text() for t in other.axes[0].get_legend().get_texts()] == ["the formula"]
+    assert "the formula for b: 5" in other.words
 
 
 # Images
@@ -490,23 +506,23 @@ def test_a_prediction_is_a_diamond_on_its_bar():
 
 def test_images_show_the_pixels_given():
     colour, grey = np.random.default_rng(0).random((3, 4, 5)), np.array([[0.0, 0.5], [0.25, 1.0]])
-    first, second = draw.images({"photo": colour, "digit": grey})
+    picture = draw.images({"photo": colour, "digit": grey})
+    first, second = picture.axes
 
     np.testing.assert_allclose(first.images[0].get_array(), colour.transpose(1, 2, 0))
     np.testing.assert_allclose(second.images[0].get_array(), grey)
     assert second.images[0].norm.vmin == 0
     assert [title(ax) for ax in (first, second)] == ["photo", "digit"]
-    assert ["photo" in first.get_label(), "digit" in second.get_label()] == [True, True]
+    assert picture.words == "Image: photo. Image: digit."
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 6, 7])
 def test_images_stand_in_rows(count):
     pictures = {str(i): np.ones((2, 2)) for i in range(count)}
-    made = draw.images(pictures, columns=3)
+    made = draw.images(pictures, columns=3).axes
 
     assert made[0].figure.axes == made
     assert len(made) == count
-    draw.png(made[0].figure)  # lays them out
     tops = [round(ax.get_position().y1, 3) for ax in made]
     assert [len([t for t in tops if t == top]) for top in sorted(set(tops), reverse=True)] == [
         min(3, count - start) for start in range(0, count, 3)
@@ -514,7 +530,7 @@ def test_images_stand_in_rows(count):
 
 
 def test_symmetric_images_show_zero_as_middle_grey():
-    (ax,) = draw.images({"edges": np.array([[-1.0, 0.0], [0.5, 4.0]])}, symmetric=True)
+    (ax,) = draw.images({"edges": np.array([[-1.0, 0.0], [0.5, 4.0]])}, symmetric=True).axes
     (image,) = ax.images
 
     assert image.norm(0) == pytest.approx(0.5)
@@ -524,12 +540,13 @@ def test_symmetric_images_show_zero_as_middle_grey():
 def test_histograms_show_all_numbers_and_tell_mean_and_deviation():
     generator = np.random.default_rng(0)
     samples = {"before": generator.normal(3, 2, (10, 100)), "after": generator.normal(0, 1, 1000)}
-    ax = draw.histograms(samples, title="Batch norm", xlabel="activation")
+    picture = draw.histograms(samples, title="Batch norm", xlabel="activation")
+    (ax,) = picture.axes
 
-    assert "Batch norm" in ax.get_label()
+    assert "Batch norm" in picture.words
     for name, values in samples.items():
         said = f"{name}: mean {values.mean():.2f}, deviation {values.std():.2f}"
-        assert said in ax.get_label()
+        assert said in picture.words
     assert {t.get_text() for t in ax.get_legend().get_texts()} == samples.keys()
     assert (ax.get_xlabel(), title(ax)) == ("activation", "Batch norm")
     outlines = [p for p in ax.patches if not p.get_fill()]
@@ -543,8 +560,9 @@ def test_histograms_show_all_numbers_and_tell_mean_and_deviation():
 
 def test_the_convolution_picture_shows_sizes_pixels_and_reach():
     image = torch.rand(3, 12, 16)
-    found = convolve(image, KERNELS["Sharpen"], stride=2, padding=1, dilation=2)
-    left, middle, right = draw.convolution(found)
+    found = convolution(image, KERNELS["Sharpen"], stride=2, padding=1, dilation=2)
+    picture = draw.convolution(found)
+    left, middle, right = picture.axes
 
     np.testing.assert_array_equal(left.images[0].get_array(), found.image)
     np.testing.assert_array_equal(middle.images[0].get_array(), found.kernel)
@@ -556,33 +574,28 @@ def test_the_convolution_picture_shows_sizes_pixels_and_reach():
     padded, reach = (p.get_bbox().bounds for p in left.patches)
     assert padded == (-1, -1, 18, 14)
     assert reach == (-1, -1, 5, 5)
-    assert "12 by 16 pixels, with 1 pixels of padding" in left.get_label()
-    assert "spans 5 pixels and moves by 2" in middle.get_label()
-    assert "5 by 7" in right.get_label()
+    assert "12 by 16 pixels, with 1 pixels of padding" in picture.words
+    assert "spans 5 pixels and moves by 2" in picture.words
+    assert "output, 5 by 7" in picture.words
 
 
 def test_edges_are_drawn_around_middle_grey_and_blurs_from_black():
     image = torch.rand(3, 12, 12)
     for name, zero in (("Vertical edges", 0.5), ("Blur", 0.0), ("Identity", 0.0)):
-        _, _, right = draw.convolution(convolve(image, KERNELS[name]))
+        _, _, right = draw.convolution(convolution(image, KERNELS[name])).axes
         assert right.images[0].norm(0) == pytest.approx(zero), name
 
 
 def test_the_convolution_picture_keeps_its_figure_and_nothing_of_the_past():
     image = torch.rand(3, 12, 12)
-    one = convolve(image, KERNELS["Blur"], padding=2)
-    two = convolve(image, KERNELS["Wide blur (5x5)"], dilation=2)
-    picture = draw.ConvolutionPicture()
-    figure = picture.figure
-    first = picture.update(one)
-    bytes_one = draw.png(figure)
-    picture.update(two)
-    bytes_two = draw.png(figure)
-    picture.update(one)
+    one = convolution(image, KERNELS["Blur"], padding=2)
+    two = convolution(image, KERNELS["Wide blur (5x5)"], dilation=2)
+    drawing = draw.ConvolutionDrawing()
+    first, second = drawing.update(one), drawing.update(two)
 
-    assert first == picture.axes == figure.axes
-    assert bytes_one != bytes_two
-    assert draw.png(figure) == bytes_one
+    assert first.axes == second.axes == first.axes[0].figure.axes
+    assert first.png != second.png
+    assert drawing.update(one) == first
 
 
 # A network
@@ -590,7 +603,8 @@ def test_the_convolution_picture_keeps_its_figure_and_nothing_of_the_past():
 
 def test_the_anatomy_names_sizes_and_costs_of_each_part():
     found = anatomy(resnet50(), 224)
-    ax = draw.anatomy(found)
+    picture = draw.anatomy(found)
+    (ax,) = picture.axes
     texts = [t.get_text() for t in ax.texts]
 
     boxes = [p for p in ax.patches if isinstance(p, FancyBboxPatch)]
@@ -608,7 +622,7 @@ def test_the_anatomy_names_sizes_and_costs_of_each_part():
     assert f"{sum(layer.multiply_adds for layer in last) / 1e6:.3g} M multiply-adds" in texts
     assert f"sees {last[-1].receptive_field} px" in texts
     assert "sees all" in texts
-    assert "layer4: output 2048 x 7 x 7" in ax.get_label()
+    assert "layer4: output 2048 x 7 x 7" in picture.words
 
     heights = [box.get_height() for box in boxes]
     widths = [box.get_width() for box in boxes]
@@ -620,7 +634,8 @@ def test_the_anatomy_names_sizes_and_costs_of_each_part():
 
 
 def test_a_training_curve_shows_the_middle_and_the_spread_of_the_runs():
-    ax = draw.training_accuracy(RUNS)
+    picture = draw.training_accuracy(RUNS)
+    (ax,) = picture.axes
     plain, residual = ax.lines
     assert plain.get_label() == "plain-8"
     assert plain.get_ydata() == pytest.approx([0.2, 0.225, 0.25, 0.275])
@@ -628,12 +643,13 @@ def test_a_training_curve_shows_the_middle_and_the_spread_of_the_runs():
     assert mpl_colors.same_color(residual.get_color(), draw.COLOURS["residual"])
     band = ax.collections[1].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((0.5, 0.9))
-    assert "ResNet-8 ends at 70% (50% to 90%)" in ax.get_label()
+    assert "ResNet-8 ends at 70% (50% to 90%)" in picture.words
 
 
 def test_deeper_networks_of_a_kind_have_full_lines():
     runs = RUNS["plain-8"]
-    ax = draw.training_accuracy({"plain-8": runs, "plain-20": runs, "plain-56": runs})
+    picture = draw.training_accuracy({"plain-8": runs, "plain-20": runs, "plain-56": runs})
+    (ax,) = picture.axes
     assert [line.get_linestyle() for line in ax.lines] == [":", "--", "-"]
 
 
@@ -644,42 +660,46 @@ def test_a_point_of_a_curve_is_the_mean_of_the_last_five_steps():
 
 
 def test_validation_shows_each_run_and_the_middle_one():
-    ax = draw.validation_accuracy({"plain-8": [0.5, 0.9, 0.8], "ResNet-8": [1.0, 0.9, 0.9]})
+    picture = draw.validation_accuracy({"plain-8": [0.5, 0.9, 0.8], "ResNet-8": [1.0, 0.9, 0.9]})
+    (ax,) = picture.axes
     assert list(ax.lines[0].get_xdata()) == [0.5, 0.9, 0.8]
     assert [text.get_text() for text in ax.texts] == ["80%", "90%"]
-    assert "plain-8 80% (50% to 90%)" in ax.get_label()
+    assert "plain-8 80% (50% to 90%)" in picture.words
 
 
 def test_the_race_picture_forgets_the_race_before():
-    picture = draw.RacePicture(3, 4)
-    empty = picture.update({})
-    full = picture.update({name: runs[0] for name, runs in RUNS.items()})
-    assert full != empty
-    assert "plain-8 25%, ResNet-8 50%" in picture.axes.get_label()
-    assert picture.update({}) == empty
+    drawing = draw.DegradationRaceDrawing(3, 4)
+    empty = drawing.update({})
+    full = drawing.update({name: runs[0] for name, runs in RUNS.items()})
+    assert full.png != empty.png
+    assert "plain-8 25%, ResNet-8 50%" in full.words
+    assert drawing.update({}) == empty
 
 
 def test_a_prediction_stands_at_the_end_of_the_training():
-    ax = draw.training_accuracy(RUNS, predicted={"plain-8": 75, "ResNet-8": None})
+    picture = draw.training_accuracy(RUNS, predicted={"plain-8": 75, "ResNet-8": None})
+    (ax,) = picture.axes
     diamond = line(ax, "your prediction")
     assert (list(diamond.get_xdata()), list(diamond.get_ydata())) == ([4], [0.75])
-    assert "predicted for plain-8: 75%" in ax.get_label()
+    assert "predicted for plain-8: 75%" in picture.words
 
 
 # Residual networks
 
 
 def test_path_lengths_are_shares_of_paths_and_of_gradient():
-    ax = draw.path_lengths((1, 2, 1), (1.0, 0.5, 0.0))
+    picture = draw.path_lengths((1, 2, 1), (1.0, 0.5, 0.0))
+    (ax,) = picture.axes
     paths, gradient = ax.containers
     assert [bar.get_height() for bar in paths] == [0.25, 0.5, 0.25]
     assert [bar.get_height() for bar in gradient] == [0.5, 0.5, 0]
-    assert "1.0 branches on average" in ax.get_label()
-    assert "0.5 branches on average" in ax.get_label()
+    assert "1.0 branches on average" in picture.words
+    assert "0.5 branches on average" in picture.words
 
 
 def test_an_autocorrelation_shows_the_middle_run():
     runs = [[1.0, 0.5], [1.0, 0.1], [1.0, 0.2]]
-    ax = draw.autocorrelations({"plain-8": runs}, colours={"plain-8": "plain"})
+    picture = draw.autocorrelations({"plain-8": runs}, colours={"plain-8": "plain"})
+    (ax,) = picture.axes
     assert list(line(ax, "plain-8").get_ydata()) == [1.0, 0.2]
-    assert "plain-8: 0.20 from one point to the next" in ax.get_label()
+    assert "plain-8: 0.20 from one point to the next" in picture.words

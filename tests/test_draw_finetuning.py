@@ -17,18 +17,19 @@ def cells(ax):
 
 
 def test_a_confusion_matrix_has_its_numbers_and_names():
-    ax = draw.confusion_matrix(COUNTS, NAMES)
+    picture = draw.confusion_matrix(COUNTS, NAMES)
+    (ax,) = picture.axes
 
     assert cells(ax) == {(r, c): str(n) for (r, c), n in np.ndenumerate(COUNTS) if n}
     assert [t.get_text() for t in ax.get_yticklabels()] == list(NAMES)
     assert [t.get_text() for t in ax.get_xticklabels()] == list(NAMES)
     assert (ax.get_ylabel(), ax.get_xlabel()) == ("is", "was taken for")
-    assert "22 of 30 are right" in ax.get_label()
-    assert "emu taken for dog (5)" in ax.get_label()
+    assert "22 of 30 are right" in picture.words
+    assert "emu taken for dog (5)" in picture.words
 
 
 def test_right_is_green_and_wrong_is_pink_and_more_is_deeper():
-    colours = draw.confusion_matrix(COUNTS, NAMES).images[0].get_array()
+    colours = draw.confusion_matrix(COUNTS, NAMES).axes[0].images[0].get_array()
     green, pink = (np.array(to_rgb(draw.COLOURS[name])) for name in ("third", "fourth"))
 
     def depth(row, column, colour):
@@ -41,13 +42,14 @@ def test_right_is_green_and_wrong_is_pink_and_more_is_deeper():
 
 
 def test_without_mistakes_it_says_so():
-    assert "Every photo is right." in draw.confusion_matrix(np.diag([3, 4]), "ab").get_label()
+    assert "Every photo is right." in draw.confusion_matrix(np.diag([3, 4]), "ab").words
 
 
 def test_of_many_classes_those_with_the_most_mistakes_are_drawn():
     counts = np.diag(np.full(40, 9))
     counts[7, 30], counts[31, 2] = 3, 2
-    ax = draw.confusion_matrix(counts, [f"class {i}" for i in range(40)])
+    picture = draw.confusion_matrix(counts, [f"class {i}" for i in range(40)])
+    (ax,) = picture.axes
     names = [t.get_text() for t in ax.get_yticklabels()]
 
     assert len(names) == 25
@@ -60,24 +62,27 @@ def test_of_many_classes_those_with_the_most_mistakes_are_drawn():
 def test_a_class_that_validation_lacks_is_no_division_by_zero():
     counts = np.array([[0, 0], [1, 3]])
 
-    assert cells(draw.confusion_matrix(counts, "ab")) == {(1, 0): "1", (1, 1): "3"}
+    (ax,) = draw.confusion_matrix(counts, "ab").axes
+    assert cells(ax) == {(1, 0): "1", (1, 1): "3"}
 
 
 def test_long_names_are_cut():
-    (name, _) = draw.confusion_matrix(np.eye(2, dtype=int), ["x" * 40, "y"]).get_yticklabels()
+    (ax,) = draw.confusion_matrix(np.eye(2, dtype=int), ["x" * 40, "y"]).axes
+    name, _ = ax.get_yticklabels()
 
     assert name.get_text() == "x" * 17 + "…"
 
 
 def test_a_curve_marks_the_state_that_is_kept():
     history = History(4, (1.0,) * 4, (0.1, 0.3, 0.5, 0.7), {2: 0.6, 4: 0.55})
-    ax = draw.finetuning_curve(history, 2)
+    picture = draw.finetuning_curve(history, 2)
+    (ax,) = picture.axes
     batches, validated, kept = ax.lines
 
     assert list(batches.get_ydata()) == pytest.approx([0.1, 0.2, 0.3, 0.4])
     assert [list(validated.get_xdata()), list(validated.get_ydata())] == [[2, 4], [0.6, 0.55]]
     assert [list(kept.get_xdata()), list(kept.get_ydata())] == [[2], [0.6]]
-    assert "The state of step 2 is kept, with 60%" in ax.get_label()
+    assert "The state of step 2 is kept, with 60%" in picture.words
 
 
 def test_an_image_is_brightest_where_the_heat_is():

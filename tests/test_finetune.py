@@ -36,7 +36,7 @@ def short():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tune, "HEAD_ONLY", (64, 40, 100))
         patched.setattr(tune, "TUNED", (16, 10, 30))
-        patched.setattr(training, "_bfloat16_pays", lambda _device: False)
+        patched.setattr(training.machine, "bfloat16_pays", lambda _device: False)
         yield
 
 
@@ -162,7 +162,7 @@ def test_with_nothing_frozen_all_stages_learn(colours, source, tmp_path):
 
 def test_the_weights_of_imagenet_get_photos_of_224_pixels(colours, tmp_path, monkeypatch):
     torch.manual_seed(0)
-    monkeypatch.setattr(weights, "imagenet", lambda: resnet18(width=4).eval())
+    monkeypatch.setattr(weights, "imagenet", lambda: resnet18(width=8).eval())
     got, compute = [], transfer.compute
     monkeypatch.setattr(
         transfer, "compute", lambda net, x: got.append(tuple(x.shape)) or compute(net, x)

@@ -1,6 +1,7 @@
 """The floors of the house: which part of the library may import which, and what an import costs."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,34 +14,37 @@ PACKAGE = Path(resnet_edu.__file__).parent
 STDLIB = sys.stdlib_module_names
 HEAVY = {"IPython", "ipywidgets", "keras", "matplotlib", "sklearn", "torchvision"}
 
-# Each floor: the floors it may import from, and the libraries. Floors import only from those above.
+# Each floor: the floors it may import from, and the libraries. Floors import only from those above, and the
+# table in CONTRIBUTING.md says the same in the same order.
 FLOORS = {
     "__init__": (set(), set()),
-    "doctor": (set(), None),
     "blocks": (set(), {"torch"}),
+    "course": (set(), set()),
     "networks": ({"blocks"}, {"torch"}),
-    "variants": ({"blocks", "networks"}, {"torch"}),
-    "files": (set(), {"safetensors", "torch"}),
+    "as_found": (set(), {"torch"}),
     "data": (set(), {"PIL", "matplotlib", "numpy", "sklearn", "torch", "torchvision"}),
-    "weights": ({"blocks", "files", "networks"}, {"torch", "torchvision"}),
-    "measure": ({"blocks", "networks"}, {"numpy", "torch"}),
-    "training": ({"files", "measure", "networks"}, {"torch", "tqdm"}),
-    "pretrain": ({"data", "networks", "training", "weights"}, {"numpy", "torch"}),
-    "transfer": ({"measure", "networks", "training"}, {"sklearn", "torch"}),
+    "files": (set(), {"safetensors", "torch"}),
+    "weights": ({"blocks", "networks", "files"}, {"torch", "torchvision"}),
+    "measure": ({"blocks", "networks", "as_found"}, {"numpy", "torch"}),
+    "training": ({"networks", "as_found", "files"}, {"torch", "tqdm"}),
+    "transfer": ({"networks", "as_found", "training"}, {"sklearn", "torch"}),
+    "pretrain": ({"networks", "data", "weights", "training"}, {"numpy", "torch"}),
     "draw": ({"measure"}, {"PIL", "matplotlib", "numpy"}),
     "page": (set(), set()),
     "finetune": (
-        {"page", "data", "draw", "files", "measure", "networks", "training", "transfer", "weights"},
+        {"networks", "data", "files", "weights", "measure", "training", "transfer", "draw", "page"},
         {"PIL", "matplotlib", "numpy", "torch", "tqdm"},
     ),
     "widgets": (
         {"networks", "measure", "training", "transfer", "draw"},
         {"IPython", "ipywidgets", "torch", "traitlets"},
     ),
-    "checks": ({"blocks", "networks", "measure"}, {"numpy", "torch"}),
-    "grade": ({"checks", "page"}, {"nbclient", "nbformat", "psutil", "tqdm"}),
+    "checks": ({"blocks", "course", "networks", "as_found", "measure"}, {"numpy", "torch"}),
+    "grade": ({"course", "page", "checks"}, {"nbclient", "nbformat", "psutil", "tqdm"}),
+    "doctor": (set(), None),
 }
 ROOF = "cli"  # may import anything
+NAMES = {"Pillow": "PIL", "scikit-learn": "sklearn"}  # of a package, and of what is imported
 
 
 def floor_of(path):
@@ -91,6 +95,29 @@ def test_the_floors_stand_in_an_order_without_circles():
     order = list(FLOORS)
     for floor, (floors, _) in FLOORS.items():
         assert all(order.index(above) < order.index(floor) for above in floors), floor
+
+
+def table_of_contributing():
+    """The floors in CONTRIBUTING.md, top to bottom, each with all names that it may import."""
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `resnet_edu/(\w+)(?:/|\.py)` \|.*\| (.*) \|$", text, re.MULTILINE)
+    return [
+        (floor, {NAMES.get(name, name) for name in cell.split(", ")} - {"nothing"})
+        for floor, cell in rows
+    ]
+
+
+def test_contributing_says_what_each_floor_may_import():
+    expected = [
+        (floor, floors | ({"any library"} if libraries is None else libraries))
+        for floor, (floors, libraries) in FLOORS.items()
+        if floor != "__init__"  # the sentence below the table
+    ]
+    assert table_of_contributing() == [*expected, (ROOF, {"anything"})]
+
+
+def test_every_floor_is_there():
+    assert {floor_of(path) for path in FILES} == set(FLOORS)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ import torch
 import torchvision
 from torchvision.models import get_model_weights
 
-from resnet_edu import weights
-from resnet_edu.weights import RESNETS, DownloadError, imagenet, imagenet_file
+from resnet_edu import networks, weights
+from resnet_edu.weights import DownloadError, imagenet, imagenet_file
 
 V1, V2 = "IMAGENET1K_V1", "IMAGENET1K_V2"
+NAMES = [f"resnet{depth}" for depth in networks.RESNETS]
 BODY = bytes(range(256)) * 2000
 """More than torch.hub reads at once, and no file of weights: enough for what fails before it is read."""
 
@@ -164,7 +165,7 @@ def test_the_weights_come_once_and_are_torchvisions(server, cache, monkeypatch, 
     assert [p.name for p in cache.iterdir()] == [file.name]
     assert imagenet_file("resnet18", V1) == cache / file.name
     assert not any(m.training for m in ours.modules())
-    assert type(ours) is type(RESNETS["resnet18"](width=1))
+    assert type(ours) is networks.ResNet
     with torch.no_grad():
         torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
         assert torch.equal(ours(x), again(x))
@@ -215,7 +216,7 @@ def test_a_damaged_file_is_replaced_by_a_whole_one(cache):
 # Names and versions
 
 
-@pytest.mark.parametrize("name", RESNETS)
+@pytest.mark.parametrize("name", NAMES)
 def test_where_the_file_will_be_is_known_before_it_is_there(name, cache):
     for version, entry in get_model_weights(name).__members__.items():
         assert imagenet_file(name, version) == cache / entry.url.split("/")[-1]
@@ -223,8 +224,8 @@ def test_where_the_file_will_be_is_known_before_it_is_there(name, cache):
 
 
 def test_versions_are_those_in_the_docstring():
-    assert {n for n in RESNETS if V1 in get_model_weights(n).__members__} == set(RESNETS)
-    assert {n for n in RESNETS if V2 in get_model_weights(n).__members__} == {
+    assert {n for n in NAMES if V1 in get_model_weights(n).__members__} == set(NAMES)
+    assert {n for n in NAMES if V2 in get_model_weights(n).__members__} == {
         "resnet50", "resnet101", "resnet152",
     }  # fmt: skip
 
@@ -291,7 +292,7 @@ ANSWERS = {
 @pytest.mark.parametrize(("answer", "match"), ANSWERS.values(), ids=ANSWERS.keys())
 @pytest.mark.parametrize("damaged", [False, True], ids=["", "damaged file there"])
 def test_a_download_that_fails(server, published, cache, monkeypatch, answer, match, damaged):
-    monkeypatch.setattr(weights, "PATIENCE", 0.3)
+    monkeypatch.setattr(weights.torchvision, "PATIENCE", 0.3)
     server.answer = answer
     path = cache / named(BODY)
     if damaged:

@@ -150,33 +150,32 @@ def small_excitation():
 
 
 def test_the_feature_picture_shows_map_and_strongest_images_and_nothing_of_the_past():
-    picture, images = draw.FeaturePicture(), np.random.default_rng(0).random((3, 3, 8, 8))
+    drawing, images = draw.FeatureDrawing(), np.random.default_rng(0).random((3, 3, 8, 8))
     maps = np.zeros((4, 4))
     maps[3, 0] = 2.5
-    first = picture.update(images[0], maps, small_excitation(), 0, images)
-    said = " ".join(ax.get_label() for ax in picture.axes)
-    assert "channel 0: 4 by 4, largest value 2.5, brightest at the bottom, left" in said
-    assert "the 3 images that excite it most" in said
-    second = picture.update(images[0], maps, small_excitation(), 1, images)
-    assert first != second
-    assert picture.update(images[0], maps, small_excitation(), 0, images) == first
+    first = drawing.update(images[0], maps, small_excitation(), 0, images)
+    assert "channel 0: 4 by 4, largest value 2.5, brightest at the bottom, left" in first.words
+    assert "the 3 images that excite it most" in first.words
+    second = drawing.update(images[0], maps, small_excitation(), 1, images)
+    assert first.png != second.png
+    assert drawing.update(images[0], maps, small_excitation(), 0, images) == first
 
 
 def test_the_heat_picture_shows_heat_and_answers_and_nothing_of_the_past():
-    picture, image = draw.HeatPicture(), np.full((3, 6, 6), 0.5)
+    drawing, image = draw.HeatMapDrawing(), np.full((3, 6, 6), 0.5)
     heat = np.zeros((6, 6))
-    first = picture.update(image, heat, "Evidence for A", {"A": 0.9, "B": 0.1})
-    assert "Evidence for A: brightest nowhere." in picture.axes[1].get_label()
-    assert "A 90%, B 10%" in picture.axes[2].get_label()
+    first = drawing.update(image, heat, "Evidence for A", {"A": 0.9, "B": 0.1})
+    assert "Evidence for A: brightest nowhere." in first.words
+    assert "A 90%, B 10%" in first.words
     heat[0, 5] = 1
-    picture.update(image, heat, "Evidence for B", {"B": 1.0})
-    assert "Evidence for B: brightest at the top, right." in picture.axes[1].get_label()
-    assert picture.update(image, np.zeros((6, 6)), "Evidence for A", {"A": 0.9, "B": 0.1}) == first
+    second = drawing.update(image, heat, "Evidence for B", {"B": 1.0})
+    assert "Evidence for B: brightest at the top, right." in second.words
+    assert drawing.update(image, np.zeros((6, 6)), "Evidence for A", {"A": 0.9, "B": 0.1}) == first
 
 
 def test_images_beyond_0_to_1_are_stretched_and_others_shown_as_they_are():
-    grid = draw.gallery({"a": [np.full((3, 2, 2), 0.25), np.linspace(-1, 3, 12).reshape(3, 2, 2)]})
-    inside, beyond = (ax.images[0].get_array() for ax in grid[0].figure.axes)
+    pictures = [np.full((3, 2, 2), 0.25), np.linspace(-1, 3, 12).reshape(3, 2, 2)]
+    inside, beyond = (ax.images[0].get_array() for ax in draw.gallery({"a": pictures}).axes)
     assert np.all(inside == 0.25)
     assert (beyond.min(), beyond.max()) == (0, 1)
 
@@ -186,18 +185,19 @@ def test_bars_by_block_are_as_high_as_their_numbers_and_share_the_scale_of_their
     looks = {"change": "residual", "loss": "plain"}
     guess = {"layer1.1": 0.75, "layer1.0": None, "layer9.9": 1.0}
     units = {"change": "share", "loss": "share"}
-    ax, other = draw.by_block(panels, units=units, colours=looks, predicted=guess)
+    picture = draw.by_block(panels, units=units, colours=looks, predicted=guess)
+    ax, other = picture.axes
     assert [bar.get_height() for bar in ax.patches] == [0.5, 0.25]
-    assert "layer1.0 0.5, layer1.1 0.25. Your prediction: layer1.1 0.75." in ax.get_label()
+    assert "layer1.0 0.5, layer1.1 0.25. Your prediction: layer1.1 0.75." in picture.words
     assert ax.collections[0].get_offsets().tolist() == [[1, 0.75]]
     assert ax.get_ylim() == other.get_ylim()
-    ax, other = draw.by_block(panels, units={"change": "share", "loss": "nats"}, colours=looks)
+    ax, other = draw.by_block(panels, units={"change": "share", "loss": "nats"}, colours=looks).axes
     assert ax.get_ylim() != other.get_ylim()
 
 
 def test_points_are_letters_where_their_features_are():
     at = np.array([[0.0, 1.0], [5.0, -2.0], [3.0, 3.0]])
-    (ax,) = draw.features_as_points({"layer4": at}, [1, 0, 1], ["$", "Oo"])
+    (ax,) = draw.features_as_points({"layer4": at}, [1, 0, 1], ["$", "Oo"]).axes
     assert [(t.get_text(), *t.get_position()) for t in ax.texts] == [
         ("O", 0, 1),
         ("$", 5, -2),
@@ -237,7 +237,7 @@ def test_the_feature_explorer_shows_every_channel_of_every_layer():
 
 def test_the_attention_explorer_shows_what_grad_cam_gives(monkeypatch):
     model, x = resnet18(3, width=4).eval(), glyph_like(2)
-    explorer = widgets.AttentionExplorer(model, {"one": x[0], "two": x[1]}, ["A", "B", "C"])
+    explorer = widgets.HeatMapExplorer(model, {"one": x[0], "two": x[1]}, ["A", "B", "C"])
     image, wanted, layer = explorer._controls.values()
     likeliest = [name for name, _ in wanted.options]
     shares = model(x[:1]).softmax(1)[0]
@@ -246,8 +246,9 @@ def test_the_attention_explorer_shows_what_grad_cam_gives(monkeypatch):
     ).tolist()
 
     drawn = []
+    update = explorer._drawing.update
     monkeypatch.setattr(
-        explorer._drawing, "update", lambda _image, heat, *_: drawn.append(heat) or b"png"
+        explorer._drawing, "update", lambda *a: drawn.append(a[1].copy()) or update(*a)
     )
     wanted.value = 1
     layer.value = "layer2"
@@ -273,9 +274,9 @@ def test_images_that_cannot_be_shown_are_refused(images, words):
     with pytest.raises(ValueError, match=words):
         widgets.FeatureExplorer(model, images, glyph_like(2))
     with pytest.raises(ValueError, match=words):
-        widgets.AttentionExplorer(model, images, ["A", "B", "C"])
+        widgets.HeatMapExplorer(model, images, ["A", "B", "C"])
 
 
 def test_every_class_needs_its_name():
     with pytest.raises(ValueError, match="3 classes, and 2 are named"):
-        widgets.AttentionExplorer(resnet18(3, width=4), {"a": glyph_like(1)[0]}, ["A", "B"])
+        widgets.HeatMapExplorer(resnet18(3, width=4), {"a": glyph_like(1)[0]}, ["A", "B"])

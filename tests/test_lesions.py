@@ -136,27 +136,27 @@ def test_the_record_tells_accuracy_and_what_is_now_misread():
 
 
 def test_the_picture_says_which_digits_are_misread():
-    picture = draw.LesionPicture(3, (8, 8))
-    first = picture.update(RECORD, "layer1.0", np.zeros((4, 8, 8)))
-    said = " ".join(ax.get_label() for ax in picture.axes)
-    assert "whole network 75.0%" in said
-    assert "layer1.0 50.0%" in said
-    assert "1 read as 7; 2 read as 7" in said
-    other = picture.update(RECORD, "layer1.1", np.zeros((4, 8, 8)))
-    assert picture.axes[1].get_label() == "Now misread without layer1.1: 0."
-    assert other != first == picture.update(RECORD, "layer1.0", np.zeros((4, 8, 8)))
+    drawing = draw.LesionsDrawing(3, (8, 8))
+    first = drawing.update(RECORD, "layer1.0", np.zeros((4, 8, 8)))
+    assert "whole network 75.0%" in first.words
+    assert "layer1.0 50.0%" in first.words
+    assert "1 read as 7; 2 read as 7" in first.words
+    other = drawing.update(RECORD, "layer1.1", np.zeros((4, 8, 8)))
+    assert "Now misread without layer1.1: 0." in other.words
+    assert other.png != first.png
+    assert drawing.update(RECORD, "layer1.0", np.zeros((4, 8, 8))) == first
 
 
 def test_the_reading_gives_the_numbers():
-    assert "75.0%" in draw.lesion_reading(RECORD)
-    assert "layer1.0: 50.0%" in draw.lesion_reading(RECORD)
-    assert "2 digits that it read before are" in draw.lesion_reading(RECORD, "layer1.0")
+    assert "75.0%" in draw.lesions_reading(RECORD)
+    assert "layer1.0: 50.0%" in draw.lesions_reading(RECORD)
+    assert "2 digits that it read before are" in draw.lesions_reading(RECORD, "layer1.0")
 
 
 def test_the_explorer_moves_between_networks_and_blocks():
     x, labels = images(12)
     models = {"ResNet-14": cifar_resnet(14), "plain-8": cifar_plain(8)}
-    explorer = widgets.LesionExplorer(models, x, labels)
+    explorer = widgets.LesionsExplorer(models, x, labels)
     network, block = explorer._controls.values()
     assert block.options == ("none", "layer1.0", "layer1.1", "layer2.1", "layer3.1")
     block.value = "layer3.1"
@@ -167,4 +167,4 @@ def test_the_explorer_moves_between_networks_and_blocks():
     assert explorer._error.value == ""
     assert "whole network" in explorer._picture.tooltip
     with pytest.raises(ValueError, match="trained network"):
-        widgets.LesionExplorer({}, x, labels)
+        widgets.LesionsExplorer({}, x, labels)

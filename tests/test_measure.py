@@ -21,7 +21,7 @@ from resnet_edu.measure import (
     LayerSignal,
     Signals,
     anatomy,
-    convolve,
+    convolution,
     flow_network,
     gradient_flow,
     signals,
@@ -149,7 +149,7 @@ def test_a_measurement_works_where_gradients_are_switched_off(measure):
     [
         anatomy(cifar_plain(8), 16),
         signals(cifar_plain(8), torch.randn(4, 3, 16, 16), torch.arange(4)),
-        convolve(torch.rand(1, 4, 4), KERNELS["Blur"]),
+        convolution(torch.rand(1, 4, 4), KERNELS["Blur"]),
         FlowSetting(),
     ],
     ids=lambda record: type(record).__name__,
@@ -299,6 +299,67 @@ def test_receptive_field_is_the_reach_of_the_gradient(make, size, step):
     assert fields == reach_of_the_gradient(all_positive(make()), fields, size)
     assert record.receptive_field == max(x.receptive_field for x in before_head)
     assert [x.receptive_field for x in record.layers if x not in before_head] == [None, None]
+
+
+class Squeezed(nn.Module):
+    """A block whose maps are multiplied by what all of its places say (squeeze-and-excitation)."""
+
+    def __init__(self, block, pool):
+        super().__init__()
+        self.block, self.pool = block, pool
+        self.squeeze = nn.Conv2d(block.out_channels, 2, 1)
+        self.excite = nn.Conv2d(2, block.out_channels, 1)
+        self.gate, self.last = nn.Sigmoid(), nn.Identity()
+
+    def forward(self, x):
+        x = self.block(x)
+        return self.last(x * self.gate(self.excite(self.squeeze(self.pool(x)))))
+
+
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize("pool", [nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1), Mean()])
+@pytest.mark.parametrize("place", ["layer1.0", "layer3.0"])
+def test_behind_a_block_that_pools_over_all_places_each_place_sees_the_whole_image(pool, place):
+    model = cifar_resnet(8)
+    whole = {layer.name: layer.receptive_field for layer in anatomy(model, 32).layers}
+    model.set_submodule(place, Squeezed(model.get_submodule(place), pool))
+    record = anatomy(model, 32)
+    fields = {layer.name: layer.receptive_field for layer in record.layers}
+    names = list(fields)
+    before = names[: names.index(f"{place}.block.relu2") + 1]
+
+    assert record.receptive_field is None
+    assert {fields[name] for name in names if name not in before} == {None}
+    assert [fields[name] for name in before] == list(whole.values())[: len(before)]
+
+
+def test_without_a_head_too_such_a_block_sees_what_the_gradient_reaches():
+    torch.manual_seed(0)
+    model = Squeezed(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1))
+
+    assert anatomy(model, 16).receptive_field is None
+
+    image = torch.rand(1, 3, 16, 16, dtype=torch.double, requires_grad=True)
+    (gradient,) = torch.autograd.grad(model.double()(image)[0, 0, 7, 7], image)
+    assert (gradient != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("layers", "field"),
+    [
+        ([nn.Conv2d(3, 2, 3), nn.Conv2d(2, 2, 3)], 5),  # no head
+        ([nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1)], 3),
+        ([nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 5)], 3),
+        ([nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(2 * 14 * 14, 5)], 3),
+        ([nn.Conv2d(3, 2, 3), Mean(), nn.Conv2d(2, 2, 1), Mean()], 3),
+    ],
+)
+def test_receptive_field_in_front_of_heads_of_all_kinds(layers, field):
+    assert anatomy(nn.Sequential(*layers), 16).receptive_field == field
 
 
 @pytest.mark.parametrize(
@@ -537,7 +598,7 @@ def test_gradient_flow_is_the_signals_of_the_flow_network():
     ],
     ids=lambda x: str(dataclasses.astuple(x)) if dataclasses.is_dataclass(x) else "",
 )
-def test_gradients_vanish_explode_or_stay_as_lesson_02_says(setting, low, high, seed):
+def test_gradients_vanish_explode_or_stay_as_the_lesson_says(setting, low, high, seed):
     ratio = gradient_flow(setting, *batch(), seed=seed).gradient_ratio
 
     assert low <= ratio <= high
@@ -582,9 +643,9 @@ def test_a_depth_of_another_form_is_refused(depth):
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_convolve_is_the_sum_under_the_sliding_kernel(name, stride, padding, dilation):
+def test_convolution_is_the_sum_under_the_sliding_kernel(name, stride, padding, dilation):
     image, kernel = torch.rand(3, 13, 16), KERNELS[name]
-    record = convolve(image, kernel, stride, padding, dilation)
+    record = convolution(image, kernel, stride, padding, dilation)
 
     span = dilation * (len(kernel) - 1) + 1
     grey = image.numpy().mean(axis=0)
@@ -600,9 +661,9 @@ def test_convolve_is_the_sum_under_the_sliding_kernel(name, stride, padding, dil
     np.testing.assert_array_equal(record.kernel, kernel)
 
 
-def test_convolve_moves_by_one_pixel_without_padding_unless_told_otherwise():
+def test_convolution_moves_by_one_pixel_without_padding_unless_told_otherwise():
     image = torch.rand(1, 6, 7)
-    record = convolve(image, KERNELS["Identity"])
+    record = convolution(image, KERNELS["Identity"])
 
     np.testing.assert_array_equal(record.output, image[0, 1:-1, 1:-1].numpy())
 
@@ -610,7 +671,7 @@ def test_convolve_moves_by_one_pixel_without_padding_unless_told_otherwise():
 def test_the_image_is_not_changed_and_not_shared():
     image = torch.rand(1, 6, 6)
     before = image.clone()
-    record = convolve(image, KERNELS["Blur"])
+    record = convolution(image, KERNELS["Blur"])
     record.image[:] = 0
 
     assert torch.equal(image, before)
@@ -622,32 +683,32 @@ def test_kernels_do_what_their_names_say():
     noise = torch.rand(1, 32, 32)
 
     for name in ("Identity", "Blur", "Sharpen", "Wide blur (5x5)"):
-        np.testing.assert_allclose(convolve(flat, KERNELS[name]).output, 0.5, atol=1e-6)
+        np.testing.assert_allclose(convolution(flat, KERNELS[name]).output, 0.5, atol=1e-6)
     for name in ("Vertical edges", "Horizontal edges"):
-        np.testing.assert_allclose(convolve(flat, KERNELS[name]).output, 0, atol=1e-6)
-    np.testing.assert_allclose(convolve(ramp, KERNELS["Vertical edges"]).output, 0.25, atol=1e-6)
-    np.testing.assert_allclose(convolve(ramp, KERNELS["Horizontal edges"]).output, 0, atol=1e-6)
+        np.testing.assert_allclose(convolution(flat, KERNELS[name]).output, 0, atol=1e-6)
+    np.testing.assert_allclose(convolution(ramp, KERNELS["Vertical edges"]).output, 0.25, atol=1e-6)
+    np.testing.assert_allclose(convolution(ramp, KERNELS["Horizontal edges"]).output, 0, atol=1e-6)
     np.testing.assert_allclose(
-        convolve(ramp.mT, KERNELS["Horizontal edges"]).output, 0.25, atol=1e-6
+        convolution(ramp.mT, KERNELS["Horizontal edges"]).output, 0.25, atol=1e-6
     )
-    deviation = {name: convolve(noise, KERNELS[name]).output.std() for name in KERNELS}
+    deviation = {name: convolution(noise, KERNELS[name]).output.std() for name in KERNELS}
     assert deviation["Wide blur (5x5)"] < deviation["Blur"] < deviation["Identity"]
     assert deviation["Identity"] < deviation["Sharpen"]
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 3, 8, 8)])
-def test_convolve_refuses_images_of_another_shape(shape):
+def test_convolution_refuses_images_of_another_shape(shape):
     with pytest.raises(ValueError, match=r"\(C, H, W\), not"):
-        convolve(torch.rand(shape), KERNELS["Blur"])
+        convolution(torch.rand(shape), KERNELS["Blur"])
 
 
 @pytest.mark.parametrize(("padding", "dilation", "span", "side"), [(0, 2, 5, 4), (1, 3, 7, 6)])
-def test_convolve_refuses_a_kernel_larger_than_the_image(padding, dilation, span, side):
+def test_convolution_refuses_a_kernel_larger_than_the_image(padding, dilation, span, side):
     with pytest.raises(ValueError, match=f"spans {span} pixels.*only {side}"):
-        convolve(torch.rand(3, 4, 9), KERNELS["Blur"], padding=padding, dilation=dilation)
+        convolution(torch.rand(3, 4, 9), KERNELS["Blur"], padding=padding, dilation=dilation)
 
 
-def test_convolve_takes_a_kernel_that_just_fits():
-    record = convolve(torch.rand(3, 5, 9), KERNELS["Blur"], padding=1, dilation=3)
+def test_convolution_takes_a_kernel_that_just_fits():
+    record = convolution(torch.rand(3, 5, 9), KERNELS["Blur"], padding=1, dilation=3)
 
     assert record.output.shape == (1, 5)

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 from authoring import build
 from authoring.build import Target
-from resnet_edu.checks.course import SHEETS as SHEETS_OF_THE_COURSE
+from resnet_edu.course import SHEETS as SHEETS_OF_THE_COURSE
 
 TARGETS = build.targets()
 LESSONS = [target for target in TARGETS if target.folder == "lessons"]
@@ -78,6 +78,17 @@ def test_nbgrader_knows_what_to_grade(target: Target) -> None:
 @every(EXECUTED)
 def test_ran_without_errors_and_shows_no_trace_of_a_machine(target: Target) -> None:
     assert build.faults(read(target), target) == []
+
+
+@every([target for target in TARGETS if target.folder == "solutions"])
+def test_every_check_says_that_the_solution_passes(target: Target) -> None:
+    """As it is saved; `make test` compares what is saved with what the solutions give."""
+    cells = [
+        cell for cell in read(target).cells if re.match(r"checks\.\w+\(\w*[A-Za-z]", cell.source)
+    ]
+    assert cells
+    for cell in cells:
+        assert [o.data["text/plain"].partition(":")[0] for o in cell.outputs] == ["✓ Passed"]
 
 
 @every(EXECUTED)
@@ -295,6 +306,25 @@ def test_a_sheet_that_was_only_run_is_overwritten(course: Path) -> None:
     nbformat.write(sheet, target.path)
     assert build.main(["exercises/01_tiny"], course) == 0
     assert read(target).cells[0].execution_count is None
+
+
+def test_new_text_is_written_without_running_anything(
+    course: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build.main([], course)
+    before = built(course, "lessons")
+    source(course, "lessons").write_text(LESSON.replace("A lesson", "A good lesson"))
+    source(course, "exercises").write_text("# %% [markdown]\n# Twice.\n\n" + EXERCISE)
+    assert build.main(["--text"], course) == 0
+    assert build.main(["--check"], course) == 0
+    after = built(course, "lessons")
+    assert after.cells[0].source == "# A good lesson"
+    assert after.cells[1:] == before.cells[1:]
+
+    source(course, "lessons").write_text(LESSON.replace("hello", "good morning"))
+    assert build.main(["--text"], course) == 1
+    assert "its code has changed, so it must be run" in capsys.readouterr().err
+    assert built(course, "lessons") == after
 
 
 def test_an_error_in_a_cell_stops_the_build(

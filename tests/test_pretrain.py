@@ -25,7 +25,7 @@ def few():
 
 @pytest.fixture(autouse=True)
 def float32(monkeypatch):
-    monkeypatch.setattr(training, "_bfloat16_pays", lambda _device: False)
+    monkeypatch.setattr(training.machine, "bfloat16_pays", lambda _device: False)
 
 
 def same(one, other):
@@ -127,14 +127,14 @@ def test_a_checkpoint_of_another_pretraining_is_refused(tmp_path, few):
 RUN = """
 import os, sys
 from resnet_edu import files, pretrain, training
-training._bfloat16_pays = lambda _device: False
-training.CHECKPOINT_STEPS = 2
+training.machine.bfloat16_pays = lambda _device: False
+training.loop.CHECKPOINT_STEPS = 2
 made, make = [], pretrain.network
 pretrain.network = lambda seed: made.append(make(seed)) or made[0]
 recipe = training.Recipe(steps=12, batch_size=8, learning_rate=0.05)
 pretrain.pretrain(sys.argv[1], recipe, pretrain.validation(20))
 learned = {name: p.half() for name, p in made[0].named_parameters()}
-files.write(sys.argv[1] + "/rank" + os.environ.get("RANK", "0"), learned, {})
+files.write(learned, sys.argv[1] + "/rank" + os.environ.get("RANK", "0"), {})
 """
 
 

@@ -1,4 +1,4 @@
-"""The race of lesson 03, without a browser."""
+"""The race of the lesson on degradation, without a browser."""
 
 from __future__ import annotations
 

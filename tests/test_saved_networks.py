@@ -294,7 +294,7 @@ def test_no_file_a_folder_and_a_pickle(tmp_path):
 
 HUGE = 10**9
 ARCHITECTURES = [
-    *({"block": b} for b in (*weights.BLOCKS, "SEBlock", "", None, 3, []) if b != "BasicBlock"),
+    *({"block": b} for b in (*weights.own.BLOCKS, "SEBlock", "", None, 3, []) if b != "BasicBlock"),
     *({"network": n} for n in ("CifarResNet", "VGG", "", None, 3, {})),
     *(
         {"blocks": b}

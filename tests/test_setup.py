@@ -323,4 +323,4 @@ def test_links_lead_somewhere(name: str) -> None:
 
 def test_readme_lists_every_lesson() -> None:
     listed = set(re.findall(r"lessons/(\d\d\w+)\.ipynb", (ROOT / "README.md").read_text()))
-    assert listed == {path.stem for path in (ROOT / "authoring/lessons").glob("*.py")}
+    assert listed == {path.stem for path in (ROOT / "lessons").glob("*.ipynb")}

@@ -14,8 +14,8 @@ from resnet_edu.measure import (
 )
 from resnet_edu.networks import cifar_plain, cifar_resnet
 
-INPUTS = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-TARGETS = torch.arange(8)
+IMAGES = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(8)
 
 
 @pytest.mark.parametrize(("shortcut", "make"), [("none", cifar_plain), ("identity", cifar_resnet)])
@@ -30,12 +30,12 @@ def test_building_leaves_the_random_generator_alone():
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    shortcut_signal(ShortcutSetting("1x1 convolution", 8), INPUTS, TARGETS)
+    shortcut_signal(ShortcutSetting("1x1 convolution", 8), IMAGES, LABELS)
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_identity_shortcuts_alone_carry_the_signal_through_a_stage_unchanged():
-    blocks = shortcut_signal(ShortcutSetting("identity", 32, 0.0), INPUTS, TARGETS).blocks
+    blocks = shortcut_signal(ShortcutSetting("identity", 32, 0.0), IMAGES, LABELS).blocks
     for stage in range(3):
         scales = {b.scale for b in blocks[5 * stage : 5 * stage + 5]}
         norms = [b.gradient_norm for b in blocks[5 * stage : 5 * stage + 5]]
@@ -45,15 +45,15 @@ def test_identity_shortcuts_alone_carry_the_signal_through_a_stage_unchanged():
 
 
 def test_scaled_shortcuts_alone_halve_the_signal_in_each_block():
-    blocks = shortcut_signal(ShortcutSetting("scaled by 0.5", 56, 0.0), INPUTS, TARGETS).blocks
-    whole = shortcut_signal(ShortcutSetting("identity", 56, 0.0), INPUTS, TARGETS).blocks
+    blocks = shortcut_signal(ShortcutSetting("scaled by 0.5", 56, 0.0), IMAGES, LABELS).blocks
+    whole = shortcut_signal(ShortcutSetting("identity", 56, 0.0), IMAGES, LABELS).blocks
     for i, (half, full) in enumerate(zip(blocks, whole, strict=True), 1):
         assert half.scale == pytest.approx(full.scale * 0.5**i, rel=1e-4)
     assert 6.5e-9 < 0.5**27 < 7.5e-9  # the module's docstring
 
 
 def test_without_shortcut_and_branch_nothing_is_left():
-    record = shortcut_signal(ShortcutSetting("none", 14, 0.0), INPUTS, TARGETS)
+    record = shortcut_signal(ShortcutSetting("none", 14, 0.0), IMAGES, LABELS)
     assert all(block.scale == 0 for block in record.blocks)
     assert record.blocks[0].gradient_norm == 0
 
@@ -62,7 +62,7 @@ def test_without_shortcut_and_branch_nothing_is_left():
 def test_the_order_of_the_four_shortcuts_at_depth_56(seed):
     def back(shortcut, gamma):
         setting = ShortcutSetting(shortcut, 56, gamma)
-        blocks = shortcut_signal(setting, INPUTS, TARGETS, seed).blocks
+        blocks = shortcut_signal(setting, IMAGES, LABELS, seed).blocks
         return blocks[0].gradient_norm / blocks[-1].gradient_norm
 
     assert 0.1 < back("identity", 0.0) < 2
@@ -72,12 +72,12 @@ def test_the_order_of_the_four_shortcuts_at_depth_56(seed):
 
 def test_the_gradient_is_that_of_autograd():
     setting = ShortcutSetting("1x1 convolution", 8, 1.0)
-    record = shortcut_signal(setting, INPUTS, TARGETS)
+    record = shortcut_signal(setting, IMAGES, LABELS)
     model = shortcut_network(setting).train()
-    x = model.layer1(model.relu(model.bn1(model.conv1(INPUTS))))
+    x = model.layer1(model.relu(model.bn1(model.conv1(IMAGES))))
     x.retain_grad()
     logits = model.fc(model.layer3(model.layer2(x)).mean((2, 3)))
-    torch.nn.functional.cross_entropy(logits, TARGETS).backward()
+    torch.nn.functional.cross_entropy(logits, LABELS).backward()
     assert record.blocks[0].gradient_norm == pytest.approx(x.grad.norm().item(), rel=1e-4)
     assert record.blocks[0].scale == pytest.approx(x.square().mean().sqrt().item(), rel=1e-5)
 
@@ -117,15 +117,16 @@ def test_the_reading_names_what_is_seen(scales, norms, words):
 
 
 def test_the_picture_changes_and_says_both_ends():
-    picture = draw.ShortcutPicture()
+    drawing = draw.ShortcutDrawing()
     first, second = record((1.0, 0.5), (0.1, 0.2)), record((1.0, 1e-8), (1e-9, 0.2))
-    assert picture.update(first) != picture.update(second, first)
-    assert "1e-08" in picture.axes[0].get_label() or "1e-8" in picture.axes[0].get_label()
-    assert picture.update(first) == picture.update(first)
+    open_path, faded = drawing.update(first), drawing.update(second, first)
+    assert open_path.png != faded.png
+    assert "1 at the first, 1e-8 at the last" in faded.words
+    assert drawing.update(first) == open_path
 
 
 def test_the_explorer_works_for_every_setting():
-    explorer = widgets.ShortcutExplorer(INPUTS, TARGETS)
+    explorer = widgets.ShortcutExplorer(IMAGES, LABELS)
     shortcut, depth, gamma = explorer._controls.values()
     depth.value = 14
     for name in SHORTCUTS:

@@ -53,7 +53,7 @@ def same(one, other):
 
 @pytest.fixture
 def float32(monkeypatch):
-    monkeypatch.setattr(training, "_bfloat16_pays", lambda _device: False)
+    monkeypatch.setattr(training.machine, "bfloat16_pays", lambda _device: False)
 
 
 SHORT = Recipe(steps=12, batch_size=32)
@@ -525,7 +525,7 @@ def test_a_model_that_is_frozen_whole_is_refused(data):
 def test_bfloat16_learns_as_well_as_float32(data, monkeypatch):
     found = {}
     for bfloat16 in (False, True):
-        monkeypatch.setattr(training, "_bfloat16_pays", lambda _device, b=bfloat16: b)
+        monkeypatch.setattr(training.machine, "bfloat16_pays", lambda _device, b=bfloat16: b)
         model = network()
         history = fit(model, data, Recipe(steps=30, batch_size=32), on_step=quiet)
         found[history.precision] = evaluate(model, data)

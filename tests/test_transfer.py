@@ -16,7 +16,7 @@ from resnet_edu.training import Recipe, fit, quiet
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return resnet18(5, width=4)
+    return resnet18(5, width=8)
 
 
 @pytest.fixture
@@ -93,7 +93,9 @@ def test_the_two_halves_are_the_whole(model, images, up_to):
 def test_training_the_second_half_is_training_with_the_first_frozen(
     model, images, train, monkeypatch
 ):
-    monkeypatch.setattr(training, "_bfloat16_pays", lambda _device: False)  # rounds the first half
+    monkeypatch.setattr(
+        training.machine, "bfloat16_pays", lambda _device: False
+    )  # rounds the first half
     whole = copy.deepcopy(model)
     transfer.freeze(whole, "layer3")
     recipe = Recipe(steps=3, batch_size=4, learning_rate=0.01)
@@ -214,7 +216,7 @@ def test_training_with_rates_goes_on_from_a_checkpoint(model, train, tmp_path):
     fit(model, train, recipe, on_step=quiet)
 
     path = tmp_path / "training.safetensors"
-    with training.prepared(other, train) as device:
+    with training.prepared(other) as device:
         run = training.Run(other, train, recipe, device)
         run.take_step()
         run.take_step()
@@ -229,7 +231,7 @@ def test_training_with_rates_goes_on_from_a_checkpoint(model, train, tmp_path):
 def test_the_probe_finds_what_the_features_show():
     """Two classes that differ in brightness: any network with a working stem tells them apart."""
     torch.manual_seed(0)
-    model = resnet18(5, width=4).train()
+    model = resnet18(5, width=8).train()
     labels = torch.arange(40) % 2
     images = labels[:, None, None, None] * 2.0 + 0.1 * torch.randn(40, 3, 32, 32)
     before = copy.deepcopy(model.state_dict())

@@ -13,8 +13,9 @@ import torch
 import torchvision
 from torch import nn
 
+from resnet_edu import networks
 from resnet_edu.networks import cifar_resnet, resnet18, resnet50
-from resnet_edu.weights import RESNETS, LoadError, LoadReport, from_keras, keras_name, load_by_name
+from resnet_edu.weights import LoadError, LoadReport, from_keras, keras_name, load_by_name
 
 os.environ.setdefault(
     "KERAS_BACKEND", "torch"
@@ -89,7 +90,7 @@ SLOW = pytest.mark.slow
 )
 def test_our_weights_in_torchvisions_network_give_our_logits(depth):
     x = torch.randn(4, 3, 40, 40)
-    ours = RESNETS[f"resnet{depth}"](num_classes=10)
+    ours = getattr(networks, f"resnet{depth}")(num_classes=10)
     for m in ours.modules():
         if isinstance(m, nn.BatchNorm2d):
             nn.init.uniform_(m.weight, 0.5, 1.5)
@@ -441,7 +442,7 @@ def test_keras_network_becomes_ours_with_the_same_probabilities(depth, x, reques
         logits, expected = ours(x.permute(0, 3, 1, 2)), theirs(x).cpu()
     assert logits.std(0).mean() > 0.1, "images that are told apart make a fair comparison"
     torch.testing.assert_close(logits.softmax(1), expected, rtol=0, atol=1e-5)
-    plain = RESNETS[f"resnet{depth}"](num_classes=10)
+    plain = getattr(networks, f"resnet{depth}")(num_classes=10)
     assert [(n, t.shape) for n, t in ours.state_dict().items()] == [
         (n, t.shape) for n, t in plain.state_dict().items()
     ]

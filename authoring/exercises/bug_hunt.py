@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Bug hunt
 #
-# You need lessons 01 to 07; each task says which one teaches its part. Plan about 100 minutes, in any order.
+# You need lessons [01](../lessons/01_convolution_blocks.ipynb) to [08](../lessons/08_transfer_learning.ipynb); each task says which one teaches its part. Plan about 100 minutes, in any order.
 #
 # Ten small programs. Each has **one mistake**, of a kind that people really make, and each **runs without an error**.
 # Only numbers and pictures tell you that something is wrong.
@@ -12,7 +12,7 @@
 # 3. Run both again. Is the symptom gone? Then run the check. It asks whether the symptom is gone **for the right
 #    reason**. Any mending that does that passes, however you write it.
 #
-# Open one hint at a time. B.6 waits for some seconds, and so does the first program that trains: PyTorch loads its parts.
+# Open one hint at a time. `tested_accuracy` waits for some seconds, and so does the first program that trains: PyTorch loads its parts.
 
 # %%
 import torch
@@ -28,7 +28,7 @@ from resnet_edu.networks import ResNet
 # %% [markdown]
 # ## B.1 A photo in pieces
 #
-# *Difficulty ●○○, 5 minutes, lesson 01*
+# *Difficulty ●○○, 5 minutes, [lesson 01](../lessons/01_convolution_blocks.ipynb)*
 #
 # Photos come from a camera as bytes, (N, H, W, 3): for each pixel red, green and blue. A network wants (N, 3, H, W), from
 # 0 to 1. The shape came out right at once, and nobody looked at what the network gets. It never learned much. (The photo
@@ -70,7 +70,7 @@ checks.photos_to_batch(photos_to_batch)
 # %% [markdown]
 # ## B.2 Frozen, they said
 #
-# *Difficulty ●○○, 5 minutes, lesson 07*
+# *Difficulty ●○○, 5 minutes, [lesson 08](../lessons/08_transfer_learning.ipynb)*
 #
 # Only the head `model.fc` was to be trained on twenty photos, and the rest kept as it was. The training was much slower
 # than promised, and soon the network knew these twenty photos by heart, and no others.
@@ -111,7 +111,7 @@ checks.only_the_head(only_the_head)
 # %% [markdown]
 # ## B.3 Only upwards
 #
-# *Difficulty ●○○, 10 minutes, lesson 04*
+# *Difficulty ●○○, 10 minutes, [lesson 04](../lessons/04_residual_blocks.ipynb)*
 #
 # A residual block adds a correction to what comes in: here a little more, there a little less. Sixteen of these blocks
 # in a row trained badly. Then somebody looked at what each block does to the values.
@@ -163,7 +163,7 @@ checks.shortcut_block(ShortcutBlock)
 # %% [markdown]
 # ## B.4 Deep, and no better
 #
-# *Difficulty ●○○, 5 minutes, lesson 05*
+# *Difficulty ●○○, 5 minutes, [lesson 06](../lessons/06_resnet50.ipynb)*
 #
 # The stage was made deeper and deeper: one block, two, four, eight. The time for one image grew as it should. The network
 # became no better, and the file it was saved in no larger.
@@ -201,7 +201,7 @@ checks.stack_blocks(stack_blocks)
 # %% [markdown]
 # ## B.5 One network, three accuracies
 #
-# *Difficulty ●●○, 10 minutes, lesson 03*
+# *Difficulty ●●○, 10 minutes, [lesson 03](../lessons/03_degradation.ipynb)*
 #
 # A network classifies eight of ten images right. Three people tested it on these ten, and found three accuracies, all of
 # them wrong. They had only put the images into batches of different sizes.
@@ -248,9 +248,9 @@ checks.accuracy_of_batches(accuracy_of_batches)
 # %% [markdown]
 # ## B.6 The moody network
 #
-# *Difficulty ●●○, 10 minutes, lesson 01*
+# *Difficulty ●●○, 10 minutes, [lesson 01](../lessons/01_convolution_blocks.ipynb)*
 #
-# Lesson 06 has a network that reads 98% of the letters right. Here it is tested three times with the same 50 letters, in
+# [Lesson 07](../lessons/07_inside_a_resnet.ipynb) has a network that reads 98% of the letters right. Here it is tested three times with the same 50 letters, in
 # three orders. Nobody trains it in between, and an order should not matter.
 #
 # <details><summary>Hint 1</summary>
@@ -299,7 +299,7 @@ checks.tested_accuracy(tested_accuracy)
 # %% [markdown]
 # ## B.7 A floor under the loss
 #
-# *Difficulty ●●○, 10 minutes, lesson 03*
+# *Difficulty ●●○, 10 minutes, [lesson 03](../lessons/03_degradation.ipynb)*
 #
 # An easy task: four kinds of images that any network can tell apart. The accuracy is soon 100%. But the loss stops high
 # above zero, however long the training goes on.
@@ -347,9 +347,8 @@ losses = fit_classes(model, images, labels, steps=200, learning_rate=0.5)
 (ax,) = draw.axes(height=2.2)
 ax.plot(losses, color=draw.COLOURS["neutral"])
 ax.set(xlabel="step", ylabel="loss", ylim=(0, None))
-ax.set_label(f"The loss comes down from {losses[0]:.2f} to {losses[-1]:.2f}.")
 print(f"accuracy at the end: {(model(images).argmax(1) == labels).float().mean():.0%}")
-draw.show(ax)
+draw.show(ax, f"The loss comes down from {losses[0]:.2f} to {losses[-1]:.2f}.")
 
 # %%
 checks.fit_classes(fit_classes)
@@ -357,7 +356,7 @@ checks.fit_classes(fit_classes)
 # %% [markdown]
 # ## B.8 Every number copied
 #
-# *Difficulty ●●○, 10 minutes, lesson 05*
+# *Difficulty ●●○, 10 minutes, [lesson 06](../lessons/06_resnet50.ipynb)*
 #
 # She and he wrote the same small network. He got her trained weights: all tensors were copied, all shapes fitted. Still
 # the two networks give different outputs. Both classes are right as they are.
@@ -423,7 +422,7 @@ checks.copy_weights(copy_weights)
 # %% [markdown]
 # ## B.9 The head that never learns
 #
-# *Difficulty ●●○, 10 minutes, lesson 07*
+# *Difficulty ●●○, 10 minutes, [lesson 08](../lessons/08_transfer_learning.ipynb)*
 #
 # A network gets a new head for other classes, and both are to be trained together. The loss comes down, so nobody noticed
 # anything. But the new head has the same numbers at the end as at the beginning.
@@ -478,7 +477,7 @@ checks.with_new_head(with_new_head)
 # %% [markdown]
 # ## B.10 Frozen, and moving
 #
-# *Difficulty ●●●, 15 minutes, lesson 07*
+# *Difficulty ●●●, 15 minutes, [lesson 08](../lessons/08_transfer_learning.ipynb)*
 #
 # Only the head is trained, and no parameter in front of it moves: that was looked at. So the features that come into the
 # head should be the same after the training as before. They are not.
@@ -530,7 +529,7 @@ print(f"the features of the image have changed by {(after - before).norm() / bef
 checks.train_frozen(train_frozen)
 
 # %%
-checks.summary("B")
+checks.summary("hunt")
 
 # %% [markdown]
 # ## What comes next

@@ -4,46 +4,50 @@ A check looks at what an answer does, never at how it is written: it compares wi
 the two differ, with versions that make a known mistake. It never raises, whatever the answer does.
 """
 
-from resnet_edu.checks.convolution import (
-    batch_norm,
-    conv_block,
-    conv_output_size,
-    conv_parameters,
-    receptive_field,
-)
-from resnet_edu.checks.degradation import accuracy, deepen_by_identity, plain_network, train_step
-from resnet_edu.checks.frameworks import explain_difference, fold_bias, keras_kernel_to_torch
-from resnet_edu.checks.hunt import (
-    accuracy_of_batches,
-    copy_weights,
-    fit_classes,
-    only_the_head,
-    photos_to_batch,
-    shortcut_block,
-    stack_blocks,
-    tested_accuracy,
-    train_frozen,
-    with_new_head,
-)
-from resnet_edu.checks.identity import pre_activation_block, without_block
-from resnet_edu.checks.inside import block_importance, capture, grad_cam
+from resnet_edu.checks.convolution.batch_norm import batch_norm
+from resnet_edu.checks.convolution.conv_block import conv_block
+from resnet_edu.checks.convolution.conv_output_size import conv_output_size
+from resnet_edu.checks.convolution.conv_parameters import conv_parameters
+from resnet_edu.checks.convolution.receptive_field import receptive_field
+from resnet_edu.checks.degradation.accuracy import accuracy
+from resnet_edu.checks.degradation.deepen_by_identity import deepen_by_identity
+from resnet_edu.checks.degradation.plain_network import plain_network
+from resnet_edu.checks.degradation.train_step import train_step
+from resnet_edu.checks.frameworks.explain_difference import explain_difference
+from resnet_edu.checks.frameworks.fold_bias import fold_bias
+from resnet_edu.checks.frameworks.keras_kernel_to_torch import keras_kernel_to_torch
+from resnet_edu.checks.hunt.accuracy_of_batches import accuracy_of_batches
+from resnet_edu.checks.hunt.copy_weights import copy_weights
+from resnet_edu.checks.hunt.fit_classes import fit_classes
+from resnet_edu.checks.hunt.only_the_head import only_the_head
+from resnet_edu.checks.hunt.photos_to_batch import photos_to_batch
+from resnet_edu.checks.hunt.shortcut_block import shortcut_block
+from resnet_edu.checks.hunt.stack_blocks import stack_blocks
+from resnet_edu.checks.hunt.tested_accuracy import tested_accuracy
+from resnet_edu.checks.hunt.train_frozen import train_frozen
+from resnet_edu.checks.hunt.with_new_head import with_new_head
+from resnet_edu.checks.identity.pre_activation_block import pre_activation_block
+from resnet_edu.checks.identity.without_block import without_block
+from resnet_edu.checks.inside.block_importance import block_importance
+from resnet_edu.checks.inside.capture import capture
+from resnet_edu.checks.inside.grad_cam import grad_cam
 from resnet_edu.checks.overview import progress, summary
-from resnet_edu.checks.plain import gradient_norms, he_init_, plain_block
-from resnet_edu.checks.residual import basic_block, identity_shortcut, zero_init_residual_
-from resnet_edu.checks.resnet50 import (
-    bottleneck,
-    count_layers,
-    load_by_name,
-    make_stage,
-    resnet50,
-)
-from resnet_edu.checks.transfer import (
-    freeze,
-    linear_probe,
-    parameter_groups,
-    replace_head,
-    train_mode,
-)
+from resnet_edu.checks.plain.gradient_norms import gradient_norms
+from resnet_edu.checks.plain.he_init_ import he_init_
+from resnet_edu.checks.plain.plain_block import plain_block
+from resnet_edu.checks.residual.basic_block import basic_block
+from resnet_edu.checks.residual.identity_shortcut import identity_shortcut
+from resnet_edu.checks.residual.zero_init_residual import zero_init_residual_
+from resnet_edu.checks.resnet50.bottleneck import bottleneck
+from resnet_edu.checks.resnet50.count_layers import count_layers
+from resnet_edu.checks.resnet50.load_by_name import load_by_name
+from resnet_edu.checks.resnet50.make_stage import make_stage
+from resnet_edu.checks.resnet50.resnet50 import resnet50
+from resnet_edu.checks.transfer.freeze import freeze
+from resnet_edu.checks.transfer.linear_probe import linear_probe
+from resnet_edu.checks.transfer.parameter_groups import parameter_groups
+from resnet_edu.checks.transfer.replace_head import replace_head
+from resnet_edu.checks.transfer.train_mode import train_mode
 from resnet_edu.checks.verdict import CheckNotPassed, Verdict
 
 __all__ = [

@@ -16,12 +16,6 @@ BlockCase = tuple[tuple[int, ...], tuple[int, ...]]
 """The arguments of the block and the shape of its input."""
 
 
-NO_SHORTCUT = (
-    "Your block does not add its input: it is a plain block. Nothing carries x around the convolutions, "
-    "nor the gradient on its way back, and a deep network of such blocks hardly learns."
-)
-
-
 def block_cases(block: type[nn.Module], *cases: BlockCase) -> dict[str, BlockCase]:
     """The cases under a text like "ConvBlock(in_channels=3, out_channels=8), x of shape (2, 3, 9, 7)"."""
     return {f"{as_call(block, case[0])}, x of shape {case[1]}": case for case in cases}
@@ -86,6 +80,8 @@ def require_projection(
     if has_conv or elsewhere or holds_modules(getattr(block, "downsample", None)):
         return  # it is there, or it may be: under another name, or in a list
     rows += (("Expected", "a 1x1 convolution and a batch norm"), ("Got", "no projection"))
+    if i > o and projects(answer, 4, 8, 1):
+        raise Wrong("projection-only-for-more-channels", rows)
     with_both = projects(answer, 4, 8, 2)
     if with_both and projects(answer, 4 * expansion, 4, 2):
         raise Wrong("projection-only-with-stride", rows)
@@ -129,24 +125,6 @@ def see_gradients(total: Tensor, leaves: Mapping[str, Tensor], see: See) -> None
         gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
     for name, gradient in zip(leaves, gradients, strict=True):
         see(f"gradient of {name}", "none" if gradient is None else gradient)
-
-
-def variant(
-    block: type[nn.Module],
-    forward: Callable[[nn.Module, Tensor], Tensor] | None = None,
-    **modules: Callable[..., nn.Module],
-) -> type[nn.Module]:
-    """`block` with another `forward`, or with modules made by other functions of its arguments."""
-
-    class Variant(block):
-        def __init__(self, *arguments: int) -> None:
-            super().__init__(*arguments)
-            for name, make in modules.items():
-                setattr(self, name, make(*arguments))
-
-    if forward:
-        Variant.forward = forward
-    return Variant
 
 
 def _random_state(model: nn.Module, numbers: torch.Generator) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from resnet_edu.checks import course, remembered
+from resnet_edu import course
+from resnet_edu.checks import remembered
 from resnet_edu.checks.compare import (
     Evidence,
     See,
@@ -46,15 +47,6 @@ class Mistake:
     name: str
     message: str
     versions: Sequence[Answer]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Old form."""
-
-    label: str
-    name: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -103,20 +95,11 @@ class Check:
     reference: Answer
     observe: Callable[[Answer, Any, See], None]
     cases: Mapping[str, Any]
-    mistakes: Sequence[Mistake] = ()
-    places: Sequence[Place] = ()
-    said: Text = field(default_factory=dict)
+    said: Text
     versions: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.said:
-            object.__setattr__(self, "mistakes", self._read_mistakes())
-        else:
-            said = {
-                p.name + str(i): Section(p.name, p.message, (), (f"*{p.label}*",))
-                for i, p in enumerate(self.places)
-            }
-            object.__setattr__(self, "said", said)
+        _ = self.mistakes  # an edit that does not fit is an error now, not at some verdict
 
     @property
     def name(self) -> str:
@@ -126,8 +109,8 @@ class Check:
     def __call__(self, answer: Answer) -> Verdict:
         """Is the answer right, and if not, why? Never raises, unless RESNET_EDU_STRICT is 1."""
         verdict = self._judge(answer)
-        if verdict.passed and (found := course.find(self.name)):
-            trouble = remembered.note_passed(found[1].number)
+        if verdict.passed and course.find(self.name):
+            trouble = remembered.note_passed(self.name)
             if trouble:
                 verdict = replace(verdict, evidence=(("Progress", trouble),))
         if not verdict.passed and os.environ.get("RESNET_EDU_STRICT") == "1":
@@ -182,9 +165,6 @@ class Check:
     def _plainly_wrong(self, look: Look, wrong: Wrong) -> Verdict:
         stub = wrong.mistake == NOT_ATTEMPTED  # then nothing was tried
         evidence = wrong.evidence if stub else look.evidence(look)
-        if wrong.message:
-            short = tuple((label, shortened(text)) for label, text in evidence)
-            return Verdict(False, wrong.mistake, wrong.message, self.name, short)
         return self._not_yet(wrong.mistake, evidence, **wrong.values)
 
     def _not_yet(self, mistake: str, evidence: Evidence, **values: Any) -> Verdict:
@@ -196,11 +176,10 @@ class Check:
 
     def _section(self, name: str) -> Section:
         """What to say to a mistake."""
-        own = next((m for m in self.mistakes if m.name == name), None)
-        own = own or next((s for s in self.said.values() if s.name == name), None)
-        return own or common()[name]
+        return self.said[name] if name in self.said else common()[name]
 
-    def _read_mistakes(self) -> list[Mistake]:
+    @cached_property
+    def mistakes(self) -> list[Mistake]:
         """The sections that have versions. Raises TextError where an edit does not fit."""
         source, mistakes = source_of(self.reference), []
         for section in self.said.values():

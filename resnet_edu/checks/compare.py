@@ -136,6 +136,16 @@ def tensor(value: Any) -> Tensor:
     return value
 
 
+def entries(value: Any, expected: str = "a dict") -> dict[str, Any]:
+    """What stands in the returned dict; a key that is no text by its type. Raises Wrong for others."""
+    if not issubclass(type(value), dict):
+        raise wrong_type(value, expected)
+    return {
+        key if type(key) is str else f"{type(key).__name__} {place}": found
+        for place, (key, found) in enumerate(dict.items(value))
+    }
+
+
 def wrong_type(value: Any, expected: str) -> Wrong:
     """The mistake of a value that is not `expected`."""
     evidence = (("Expected", expected), ("Got", type(value).__name__))

@@ -41,13 +41,12 @@ class Wrong(Exception):  # noqa: N818 - it is a finding, not a failure
     the places in braces there.
     """
 
-    def __init__(self, mistake: str, *evidence: Any, **values: Any):
+    def __init__(
+        self, mistake: str, evidence: tuple[tuple[str, str], ...] = (), **values: str
+    ) -> None:
         super().__init__(mistake)
         self.mistake = mistake
-        self.message = ""
-        if evidence and isinstance(evidence[0], str):  # old form
-            self.message, *evidence = evidence
-        self.evidence = tuple(evidence[0]) if evidence else ()
+        self.evidence = evidence
         self.values = values
 
 

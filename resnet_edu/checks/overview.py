@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
+from resnet_edu import course
 from resnet_edu.checks import remembered
-from resnet_edu.checks.course import SHEETS, Sheet
 from resnet_edu.checks.verdict import CELL, LABEL, PANEL
+from resnet_edu.course import SHEETS, Lesson
 
 
 @dataclass(frozen=True, repr=False)
 class Progress:
-    """Some sheets of the course with the numbers of the tasks that were passed.
+    """Some sheets of the course with the names of the tasks that were passed.
 
     `trouble` says what is wrong with the file that remembers them, and is empty where all is well.
     """
 
-    sheets: tuple[Sheet, ...]
+    sheets: tuple[Lesson, ...]
     passed: frozenset[str]
     trouble: str = ""
 
-    def count(self, sheet: Sheet) -> int:
+    def count(self, sheet: Lesson) -> int:
         """How many tasks of `sheet` were passed."""
-        return sum(task.number in self.passed for task in sheet.tasks)
+        return sum(task.name in self.passed for task in sheet.tasks)
 
     @property
     def next(self) -> tuple[str, str]:
         """What to do next, and the notebook for it; two empty texts where all is done."""
         for sheet in self.sheets:
             for task in sheet.tasks:
-                if task.number not in self.passed:
+                if task.name not in self.passed:
                     return f"task {task.number}, {task.name}", f"exercises/{sheet.file}.ipynb"
         for sheet in SHEETS:
             if sheet.number > self.sheets[-1].number:
@@ -82,18 +83,26 @@ def progress() -> Progress:
     return Progress(SHEETS, passed, trouble or "")
 
 
-def summary(number: int | str) -> Progress:
-    """What was passed of one sheet: `summary(3)` for sheet 03, `summary("B")` for the bug hunt.
+def summary(topic: str | int) -> Progress:
+    """What was passed of one sheet: `summary("degradation")`, or `summary("hunt")` for the bug hunt.
 
-    Raises ValueError for a number that no sheet has.
+    A number, or "B", is that of a sheet from before the lessons were renumbered: it stands only in sheets
+    from that time, and sums up the tasks that they have. Raises ValueError for what no sheet has.
     """
-    sheets = tuple(sheet for sheet in SHEETS if sheet.number.lstrip("0") == str(number))
-    if not sheets:
-        known = ", ".join(sheet.number.lstrip("0") for sheet in SHEETS)
-        raise ValueError(f"There is no sheet {number!r}; the sheets are {known}.")
     passed, trouble = remembered.passed()
-    return Progress(sheets, passed, trouble or "")
+    return Progress(_sheets(str(topic)), passed, trouble or "")
 
 
-def _marks(progress: Progress, sheet: Sheet) -> str:
-    return "".join("●" if task.number in progress.passed else "○" for task in sheet.tasks)
+def _sheets(topic: str) -> tuple[Lesson, ...]:
+    if topic in course.OLD_ORDER:
+        tasks = course.named(course.OLD_ORDER[topic])
+        parts = ((sheet, tuple(t for t in tasks if t in sheet.tasks)) for sheet in SHEETS)
+        return tuple(replace(sheet, tasks=part) for sheet, part in parts if part)
+    if found := tuple(sheet for sheet in SHEETS if sheet.topic == topic):
+        return found
+    known = ", ".join(sheet.topic for sheet in SHEETS)
+    raise ValueError(f"There is no sheet {topic!r}; the sheets are {known}.")
+
+
+def _marks(progress: Progress, sheet: Lesson) -> str:
+    return "".join("●" if task.name in progress.passed else "○" for task in sheet.tasks)

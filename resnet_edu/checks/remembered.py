@@ -1,8 +1,9 @@
 """Which tasks were passed: remembered in one small file in the folder of the course.
 
 The file is an SQLite database, so that two notebooks can write to it at once and a crash leaves no half
-entry. Only a sheet in `exercises/` writes to it: a solution that passes is nobody's progress. Nothing here
-ever stops a check. What goes wrong is told in a sentence.
+entry. Only a sheet in `exercises/` writes to it: a solution that passes is nobody's progress. A task goes
+by its name; a file from the time when tasks went by their numbers is read too. Nothing here ever stops a
+check. What goes wrong is told in a sentence.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from resnet_edu import course
+
 FILE = "progress.db"
 _DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SECONDS = 2.0  # how long one notebook waits for another
 
 _here: set[str] = set()
-"""What was passed in this kernel, wherever it runs."""
+"""The names of the tasks that were passed in this kernel, wherever it runs."""
 
 
 def folder() -> Path | None:
@@ -31,28 +34,29 @@ def folder() -> Path | None:
 
 
 def note_passed(task: str) -> str | None:
-    """Remember that the task with this number was passed. Returns what went wrong, if anything did."""
+    """Remember that the task with this name was passed. Returns what went wrong, if anything did."""
     _here.add(task)
-    course = folder()
-    if course is None or Path.cwd() != course / "exercises":
+    home = folder()
+    if home is None or Path.cwd() != home / "exercises":
         return None
     return _with_file(
-        course, lambda db: db.execute("INSERT OR IGNORE INTO passed VALUES (?)", (task,))
+        home, lambda db: db.execute("INSERT OR IGNORE INTO passed VALUES (?)", (task,))
     )[1]
 
 
 def passed() -> tuple[frozenset[str], str | None]:
-    """The numbers of the tasks that were passed, here or before, and what went wrong, if anything did."""
-    course = folder()
-    if course is None or not (course / FILE).exists():
+    """The names of the tasks that were passed, here or before, and what went wrong, if anything did."""
+    home = folder()
+    if home is None or not (home / FILE).exists():
         return frozenset(_here), None
-    rows, trouble = _with_file(course, lambda db: db.execute("SELECT task FROM passed").fetchall())
-    return frozenset(_here).union(str(task) for (task,) in rows or ()), trouble
+    rows, trouble = _with_file(home, lambda db: db.execute("SELECT task FROM passed").fetchall())
+    before = (str(task) for (task,) in rows or ())
+    return frozenset(_here).union(course.old_name(task) or task for task in before), trouble
 
 
-def _with_file(course: Path, work: Callable[[sqlite3.Connection], Any]) -> tuple[Any, str | None]:
+def _with_file(home: Path, work: Callable[[sqlite3.Connection], Any]) -> tuple[Any, str | None]:
     """What `work` gives, and what went wrong. A damaged file is set aside, and a new one begun."""
-    path, trouble = course / FILE, None
+    path, trouble = home / FILE, None
     for _ in range(2):
         try:
             with closing(sqlite3.connect(path, timeout=_SECONDS)) as db, db:

@@ -112,6 +112,14 @@ def _section(part: str, where: str) -> Section:
     return Section(name.strip(), " ".join(message), edits, tuple(places))
 
 
+def edit(line: str) -> tuple[str, str]:
+    """The old and the new text of a line `old => new`. Raises TextError for any other line."""
+    old, arrow, new = f"{line.strip()} ".partition(" => ")
+    if not arrow or " => " in new:
+        raise TextError(f"an edit is `old => new`, with one arrow; it was {line!r}.")
+    return old.strip(), new.strip()
+
+
 def edited(source: str, edits: Edits) -> str:
     """The source with the edits made, in order. Raises TextError where one does not fit exactly once."""
     for old, new in edits:

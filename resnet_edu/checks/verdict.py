@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from html import escape
 
-from resnet_edu.checks import course
+from resnet_edu import course
 
 NOT_ATTEMPTED = "not-attempted"
 TOO_SLOW = "too-slow"
@@ -80,5 +80,5 @@ class Verdict:
         """The task's number, and the link to its section of the lesson with what to call it."""
         if (found := course.find(self.task)) is None:
             return "", "", ""
-        sheet, task = found
-        return task.number, sheet.link(task), f"lesson {task.lesson[:2]}, {task.section}"
+        _, task = found
+        return task.number, task.link, f"lesson {task.lesson.number}, {task.section}"

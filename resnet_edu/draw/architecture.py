@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from resnet_edu.draw.paper import INK, Paper
-from resnet_edu.draw.style import COLOURS, KeptFigure, axes
+from resnet_edu.draw.style import COLOURS, KeptFigure, Picture
 
 if TYPE_CHECKING:
     from resnet_edu.measure import Architecture, Place, Step
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
 # Lengths are in ems: one is the height of the smallest letters. On a screen of 900 pixels a notebook has
 # room for 39 of them at 9 pt, so the picture is that wide.
 _WIDTH, _EM = 39.0, 9 / 72  # an em in inches
-_NETWORK, _NAMES, _ZOOM, _NUMBERS, _CODE = 11.9, 2.6, 10.1, 6.2, 2.7  # how high each part is
+_NETWORK, _ZOOM, _NUMBERS, _CODE = 11.9, 10.1, 6.2, 2.7  # how high each part is
+_LOW = _CODE + _NUMBERS + _ZOOM  # the lower end of the network
+_HEIGHT = _LOW + _NETWORK
 _DPI = 226  # 1100 pixels
 
 _BLUE, _GREEN, _GREY = COLOURS["residual"], "#007A59", "#52606D"
@@ -31,27 +32,6 @@ _PIXELS, _CHANNELS = "#B9CFE2", "#7790A8"
 _LIT = (_BLUE, "#004B78")  # the same two, of the chosen place
 _LINE, _FAINT, _BEAM, _SKY, _REST = "#8796A5", "#F2F4F6", "#E9F3FA", "#DDE8F1", "#DFE5EA"
 _MONO = "DejaVu Sans Mono"
-
-
-def architecture(record: Architecture, *, ax: Axes | None = None) -> Axes:
-    """The whole network: a slab for each place, an arc for each shortcut, the stages with both names."""
-    height = _NETWORK + _NAMES
-    if ax is None:
-        ax = axes(width=8.5, height=8.5 * height / _WIDTH)[0]
-        ax.figure.set_layout_engine("none")
-        ax.set_position((0, 0, 1, 1))
-    paper = Paper(ax, _WIDTH, height)
-    _network(paper, record, None, _NAMES)
-    _legend(paper, _NAMES)
-    for stage, (left, right) in _stages(record).items():
-        if record.blocks[stage]:
-            name = record.stage(stage)[0].modules.removesuffix("[0]")
-            paper.text((left + right) / 2, _NAMES - 0.4, name, family=_MONO, color=_GREY)
-    cost = f"{record.parameters:,} parameters, {_millions(record.multiply_adds)} multiply-adds"
-    cost += f" for one image of {_square(record.image_size)}"
-    paper.text(_WIDTH / 2, 0.7, cost)
-    ax.set_label(_aloud(f"{_network_in_words(record)} {cost}."))
-    return paper.finish()
 
 
 def architecture_reading(place: Place) -> str:
@@ -79,51 +59,52 @@ def architecture_reading(place: Place) -> str:
     return f"{place.stage}, block {place.block} {does}; its shortcut is {shortcut}."
 
 
-class ArchitecturePicture:
-    """The network and a look into one place of it, kept so that an explorer can redraw it quickly.
-
-    `axes` are what changes; the legend and the headings below it are drawn once.
-    """
+class ArchitectureDrawing:
+    """The network and a look into one place of it, kept so that an explorer can redraw it quickly."""
 
     def __init__(self) -> None:
-        self._height = _NETWORK + _ZOOM + _NUMBERS + _CODE
-        figure = Figure(figsize=(_WIDTH * _EM, self._height * _EM), dpi=_DPI)
+        figure = Figure(figsize=(_WIDTH * _EM, _HEIGHT * _EM), dpi=_DPI)
         FigureCanvasAgg(figure)
-        still, self.axes = (figure.add_axes((0, 0, 1, 1)) for _ in range(2))
-        paper = Paper(still, _WIDTH, self._height)
-        _legend(paper, _CODE + _NUMBERS + _ZOOM)
+        still, self._moving = (figure.add_axes((0, 0, 1, 1)) for _ in range(2))
+        paper = Paper(still, _WIDTH, _HEIGHT)
+        _legend(paper)
         _headings(paper, _CODE)
         paper.box((0, 0), (_WIDTH, _CODE), _FAINT)
         paper.finish()
-        self.axes.axis("off")
-        self._kept = KeptFigure(figure, [self.axes])
+        self._moving.axis("off")
+        self._kept = KeptFigure(figure, [self._moving])
 
-    def update(self, record: Architecture, place: Place) -> bytes:
-        """Draw `record` and in it `place`, one of its places; give the picture as a PNG file."""
-        paper = Paper(self.axes, _WIDTH, self._height)
-        _network(paper, record, place, _CODE + _NUMBERS + _ZOOM)
+    def update(self, record: Architecture, place: Place) -> Picture:
+        """Draw `record` and in it `place`, one of its places.
+
+        The Axes of the picture are what changes; the legend and the headings below it stay.
+        """
+        paper = Paper(self._moving, _WIDTH, _HEIGHT)
+        _network(paper, record, place)
         _zoom(paper, record, place, _CODE + _NUMBERS)
         _cost(paper, record, place, _CODE)
         _field(paper, record, place, _CODE)
         _code(paper, place)
         paper.finish()
-        words = f"{_network_in_words(record)} {_place_in_words(record, place)}"
-        self.axes.set_label(_aloud(words))
-        return self._kept.png()
+        said = (
+            architecture_reading(place),
+            _network_in_words(record),
+            _place_in_words(record, place),
+        )
+        return Picture([self._moving], _aloud(" ".join(said)), self._kept.png())
 
 
-# The network. `low` is always the lower end of a part of the picture.
+# The network
 
 
-def _network(paper: Paper, record: Architecture, chosen: Place | None, low: float) -> None:
-    axis, tops = low + 5.1, {}
+def _network(paper: Paper, record: Architecture, chosen: Place) -> None:
+    axis, tops = _LOW + 5.1, {}
     up = 3.6 / record.places[0].output_shape[1]
     down = 2.4 / 2048  # the same for all networks, so that they can be compared
     slabs = _slabs(record)
-    if chosen:
-        left, right = slabs[record.places.index(chosen)]
-        foot = axis - chosen.output_shape[0] * down - 0.15
-        paper.shape([(left, foot), (right, foot), (_WIDTH - 0.5, low), (0.5, low)], _BEAM)
+    left, right = slabs[record.places.index(chosen)]
+    foot = axis - chosen.output_shape[0] * down - 0.15
+    paper.shape([(left, foot), (right, foot), (_WIDTH - 0.5, _LOW), (0.5, _LOW)], _BEAM)
     paper.line([(1.9, axis), (_WIDTH - 0.4, axis)], _LINE, 0.08)
     for (left, right), place in zip(slabs, record.places, strict=True):
         reach = (_side(place.output_shape) * up, place.output_shape[0] * down)
@@ -141,16 +122,16 @@ def _network(paper: Paper, record: Architecture, chosen: Place | None, low: floa
         if sides:
             paper.text(middle, tops[stage] + 0.82, _square(sides[0]))
         paper.text(middle, axis - channels * down - 0.85, f"{channels}")
-        colour = _BLUE if chosen and chosen.stage == stage else INK
-        paper.text(middle, low + 0.8, stage, 1.05, weight="bold", color=colour)
+        colour = _BLUE if chosen.stage == stage else INK
+        paper.text(middle, _LOW + 0.8, stage, 1.05, weight="bold", color=colour)
     for y, word in ((axis + 1.9, "pixels"), (axis - 2.6, "channels")):
         paper.text(0.8, y, word, rotation=90, va="center", color=_GREY)
     look = {"weight": "bold", "ha": "right"}
-    paper.text(_WIDTH - 0.5, low + _NETWORK - 1.3, f"ResNet-{record.depth}", 1.9, **look)
+    paper.text(_WIDTH - 0.5, _LOW + _NETWORK - 1.3, f"ResNet-{record.depth}", 1.9, **look)
 
 
-def _legend(paper: Paper, low: float) -> None:
-    y = low + _NETWORK - 3.5
+def _legend(paper: Paper) -> None:
+    y = _LOW + _NETWORK - 3.5
     for x, projects, word in ((25.1, False, "identity"), (31.7, True, "projection")):
         _arc(paper, (x, x + 1.2), y, projects, 0.13)
         paper.text(x + 1.5, y + 0.25, word, ha="left", color=_shortcut_colour(projects))
@@ -206,7 +187,7 @@ def _arc(
     return foot + height + side / 2
 
 
-# One place of it
+# One place of it. `low` is the lower end of a part of the picture.
 
 
 def _zoom(paper: Paper, record: Architecture, place: Place, low: float) -> None:

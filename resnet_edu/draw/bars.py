@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from resnet_edu.draw import style
-from resnet_edu.draw.style import COLOURS, axes, scientific
+from resnet_edu.draw.style import COLOURS, Picture, axes, scientific
 
 
 def bars(
@@ -19,10 +19,9 @@ def bars(
     title: str = "",
     unit: str = "",
     log: bool = False,
-    ax: Axes | None = None,
-) -> Axes:
+) -> Picture:
     """One horizontal bar for each measured number, and a diamond where there is a prediction."""
-    ax = ax or axes(height=1.1 + 0.42 * len(measured))[0]
+    (ax,) = axes(height=1.1 + 0.42 * len(measured))
     names = list(measured)
     values = list(measured.values())
     rows = range(len(names))
@@ -60,8 +59,48 @@ def bars(
     style.title(ax, title)
     said = "; ".join(f"{n}: {_text(v)}" for n, v in measured.items())
     foreseen = "".join(f"; {predicted_by} for {n}: {_text(v)}" for n, v in guesses.items())
-    ax.set_label(f"Bars, {title or unit}: {said}{foreseen}.")
-    return ax
+    return Picture([ax], f"Bars, {title or unit}: {said}{foreseen}.")
+
+
+def by_block(
+    panels: Mapping[str, Mapping[str, float]],
+    *,
+    units: Mapping[str, str],
+    colours: Mapping[str, str],
+    predicted: Mapping[str, float | None] | None = None,
+) -> Picture:
+    """A panel for each network or measure: one bar for each block, the first next to the image.
+
+    `units` maps a panel to its unit, and panels of one unit have one scale; `colours` maps a panel to one
+    of COLOURS; `predicted` maps blocks of the first panel to a prediction, or None.
+    """
+    grid = axes(len(panels), width=11 / len(panels), height=3.4)
+    of_unit: dict[str, Axes] = {}
+    words = []
+    for ax, (name, values) in zip(grid, panels.items(), strict=True):
+        places = range(len(values))
+        ax.bar(places, list(values.values()), width=0.65, color=COLOURS[colours[name]])
+        ax.set_xticks(places, list(values), rotation=60, ha="right", rotation_mode="anchor")
+        ax.set_ylabel(units[name])
+        if (other := of_unit.setdefault(units[name], ax)) is not ax:
+            ax.sharey(other)
+        ax.grid(axis="y", color="#E3E7EA")
+        ax.set_axisbelow(True)
+        style.title(ax, name)
+        said = ", ".join(f"{block} {value:.2g}" for block, value in values.items())
+        words.append(f"{name}, {units[name]}, by block: {said}.")
+    first = next(iter(panels.values()))
+    guesses = {b: g for b, g in (predicted or {}).items() if b in first and g is not None}
+    if guesses:
+        look = {"facecolor": "white", "edgecolor": COLOURS["prediction"], "linewidth": 2}
+        at = [list(first).index(block) for block in guesses]
+        grid[0].scatter(
+            at, list(guesses.values()), marker="D", s=60, zorder=3, label="your prediction", **look
+        )
+        grid[0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
+        said = ", ".join(f"{block} {value:.2g}" for block, value in guesses.items())
+        words[0] += f" Your prediction: {said}."
+    return Picture(grid, " ".join(words))
 
 
 def _text(value: float) -> str:

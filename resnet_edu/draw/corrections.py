@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
 from resnet_edu.draw import style
-from resnet_edu.draw.style import COLOURS, KeptFigure, axes, scientific
+from resnet_edu.draw.style import COLOURS, KeptFigure, Picture, axes, scientific
 
 POWERS = (-8, 1)
 
@@ -20,13 +19,12 @@ def drift_by_layer(
     layers: Sequence[str],
     *,
     colours: Mapping[str, str],
-    ax: Axes | None = None,
-) -> Axes:
+) -> Picture:
     """One line for each comparison: the relative difference after each of `layers`, on a logarithmic axis.
 
     `colours` maps the name of a comparison to a name in `COLOURS`.
     """
-    ax = ax or axes(width=9, height=3.8)[0]
+    (ax,) = axes(width=9, height=3.8)
     places = range(1, len(layers) + 1)
     for (name, values), marker in zip(drifts.items(), cycle("os^Dv*"), strict=False):
         powers = [style.log_power(value, POWERS) for value in values]
@@ -48,8 +46,7 @@ def drift_by_layer(
         f"{name}: {scientific(values[0])} after {layers[0]}, {scientific(values[-1])} after {layers[-1]}"
         for name, values in drifts.items()
     )
-    ax.set_label(f"Relative difference by layer: {said}.")
-    return ax
+    return Picture([ax], f"Relative difference by layer: {said}.")
 
 
 def corrections_reading(
@@ -68,7 +65,7 @@ def corrections_reading(
     )
 
 
-class CorrectionsPicture:
+class CorrectionsDrawing:
     """An image, and its probabilities from Keras and from ours, kept so that it redraws quickly.
 
     `size` is the height and width of the images in pixels, `classes` the names of the classes.
@@ -92,26 +89,25 @@ class CorrectionsPicture:
         bars.set_ylabel("probability")
         bars.legend(loc="upper right", bbox_to_anchor=(1, 1.18), ncols=2, frameon=False)
         style.title(bars, "What the two networks say")
-        self.axes: tuple[Axes, Axes] = (picture, bars)
+        self._axes = picture, bars
         self._kept = KeptFigure(bars.figure, [self._image, self._heading, *self._bars])
 
     def update(
-        self, pixels: np.ndarray, heading: str, expected: np.ndarray, found: np.ndarray
-    ) -> bytes:
-        """Draw an image (3, H, W) in 0..1, and its probabilities (classes,). Gives a PNG file."""
-        self._image.set_data(np.clip(pixels.transpose(1, 2, 0), 0, 1))
+        self, image: np.ndarray, heading: str, expected: np.ndarray, found: np.ndarray
+    ) -> Picture:
+        """Draw an image (3, H, W) in 0..1, and its probabilities (classes,)."""
+        self._image.set_data(np.clip(image.transpose(1, 2, 0), 0, 1))
         self._heading.set_text(heading)
         for collection, values, shift in zip(
             self._bars, (expected, found), (-0.4, 0.0), strict=True
         ):
             collection.set_verts([_box(x + shift, 0.38, v) for x, v in enumerate(values)])
-        self.axes[0].set_label(f"Image: {heading}.")
         said = [
             f"{name}: " + ", ".join(f"{c} {v:.2f}" for c, v in self._largest(values))
             for name, values in (("Keras", expected), ("ours", found))
         ]
-        self.axes[1].set_label(f"The three largest probabilities. {'; '.join(said)}.")
-        return self._kept.png()
+        words = f"Image: {heading}. The three largest probabilities. {'; '.join(said)}."
+        return Picture(self._axes, words, self._kept.png())
 
     def _largest(self, values: np.ndarray) -> list[tuple[str, float]]:
         order = np.argsort(-values, kind="stable")[:3]

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from resnet_edu.draw import style
 from resnet_edu.draw.finetuning import confusion_cells
-from resnet_edu.draw.style import COLOURS, KeptFigure
+from resnet_edu.draw.style import COLOURS, KeptFigure, Picture
 from resnet_edu.draw.training import smoothed
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ RUNS_SHOWN = 8
 """So many runs have a row; of more, the last ones."""
 
 
-class DialPicture:
+class TransferDialDrawing:
     """Training curve, confusion matrix and the runs so far, kept so that they can be redrawn quickly.
 
     `names` are those of the classes, `steps` the length of a training.
@@ -30,36 +29,36 @@ class DialPicture:
 
     def __init__(self, names: Sequence[str], steps: int) -> None:
         self._names = list(names)
-        figure = Figure(figsize=(9.4, 5.6), dpi=style.DPI)
-        self.axes = [
+        figure = style.blank(9.4, 5.6)
+        self._axes = [
             figure.add_axes(place)
             for place in ((0.065, 0.50, 0.40, 0.44), (0.60, 0.455, 0.32, 0.485), (0.43, 0.05, 0.50, 0.3))
         ]  # fmt: skip
-        style.FigureCanvasAgg(figure)
-        curve, matrix, runs = self.axes
+        curve, matrix, runs = self._axes
         moving = [*self._frame_curve(curve, steps), *self._frame_matrix(matrix)]
         self._kept = KeptFigure(figure, [*moving, *self._frame_runs(runs)])
 
     def update(
         self, history: History, confusion: np.ndarray, runs: Sequence[tuple[str, float]]
-    ) -> bytes:
-        """Draw the training so far; give the picture as a PNG file.
+    ) -> Picture:
+        """Draw the training so far.
 
         `history.validation` holds accuracies on held-out images, `confusion` (C, C) counts those of the
         class of a row that were taken for the class of a column: zeros while nothing was measured.
         `runs` has what each run was, and its accuracy on held-out images. Once something was measured, the
         last of them is the one at hand.
         """
-        curve, matrix, rows = self.axes
         batches = smoothed(history.accuracies)
         self._batches.set_data(range(1, len(batches) + 1), batches)
         held_out = list(history.validation.values())
         self._held_out.set_data(list(history.validation), held_out)
         now = f"{held_out[-1]:.0%} on held-out images" if held_out else "nothing measured yet"
-        curve.set_label(f"Accuracy against the step, {len(batches)} of {history.steps}: {now}.")
-        matrix.set_label(self._draw_matrix(confusion))
-        rows.set_label(self._draw_runs(runs, at_hand=bool(held_out)))
-        return self._kept.png()
+        said = (
+            f"Accuracy against the step, {len(batches)} of {history.steps}: {now}.",
+            self._draw_matrix(confusion),
+            self._draw_runs(runs, at_hand=bool(held_out)),
+        )
+        return Picture(self._axes, " ".join(said), self._kept.png())
 
     def _frame_curve(self, ax: Axes, steps: int) -> list:
         _bare(ax)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from resnet_edu.draw import style
-from resnet_edu.draw.style import COLOURS, axes
+from resnet_edu.draw.style import COLOURS, Picture, axes
 from resnet_edu.draw.training import smoothed
 
 if TYPE_CHECKING:
@@ -23,9 +21,9 @@ MOST_CLASSES = 25
 LONGEST_NAME = 18
 
 
-def finetuning_curve(history: History, step: int, *, ax: Axes | None = None) -> Axes:
+def finetuning_curve(history: History, step: int) -> Picture:
     """Accuracy against the step, on the batches trained on and in validation; `step` is the one kept."""
-    ax = ax or axes(width=7.5, height=3.4)[0]
+    (ax,) = axes(width=7.5, height=3.4)
     style.title(ax, "Accuracy")
     batches = smoothed(history.accuracies)
     kept = history.validation[step]
@@ -48,14 +46,14 @@ def finetuning_curve(history: History, step: int, *, ax: Axes | None = None) -> 
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.grid(axis="y", color="#E3E7EA")
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    ax.set_label(
+    return Picture(
+        [ax],
         f"Accuracy against the step. Photos trained on end at {batches[-1]:.0%}, photos of validation at "
-        f"{validated[1][-1]:.0%}. The state of step {step} is kept, with {kept:.0%}."
+        f"{validated[1][-1]:.0%}. The state of step {step} is kept, with {kept:.0%}.",
     )
-    return ax
 
 
-def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, ax: Axes | None = None) -> Axes:
+def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Picture:
     """How many photos of the class of a row were taken for the class of a column: counts (C, C).
 
     Right ones are green and wrong ones pink, the deeper the more of their row. Of more than 25 classes,
@@ -65,7 +63,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, ax: Axes | Non
     chosen = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
     names = [_short(names[i]) for i in chosen]
     side = 1.5 + 0.42 * max(len(names), 4)
-    ax = ax or axes(width=side + 1.2, height=side)[0]
+    (ax,) = axes(width=side + 1.2, height=side)
     part = counts[np.ix_(chosen, chosen)]
     cells = confusion_cells(part, counts.sum(1)[chosen])
     for (row, column), photos in np.ndenumerate(part):
@@ -86,8 +84,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, ax: Axes | Non
     if len(counts) > len(names):
         title = f"The {len(names)} classes of {len(counts)} with the most mistakes"
     style.title(ax, title)
-    ax.set_label(f"{title}: who was taken for whom. {_most_frequent(part, names)}")
-    return ax
+    return Picture([ax], f"{title}: who was taken for whom. {_most_frequent(part, names)}")
 
 
 def confusion_cells(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
@@ -100,13 +97,6 @@ def confusion_cells(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
     right = np.eye(len(counts), dtype=bool)[..., None]
     deepest = np.where(right, to_rgb(COLOURS["third"]), to_rgb(COLOURS["fourth"]))
     return 1 - depth * (1 - deepest)
-
-
-def over_image(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image (3, H, W) with a heat map (H, W) over it, both in 0..1: dark where the heat is low."""
-    colours = mpl.colormaps["inferno"](heat)[..., :3].transpose(2, 0, 1)  # (3, H, W)
-    grey = image.mean(0)
-    return np.clip(0.5 * grey + 0.65 * colours, 0, 1)
 
 
 def _short(name: str) -> str:

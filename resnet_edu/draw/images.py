@@ -1,54 +1,48 @@
-"""Images, histograms, and what a convolution does to an image."""
+"""Images in rows, and histograms of their numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.image import AxesImage
 
 from resnet_edu.draw import style
-from resnet_edu.draw.style import COLOURS, axes
-
-if TYPE_CHECKING:
-    from resnet_edu.measure import Convolution
+from resnet_edu.draw.style import COLOURS, Picture, axes
 
 
 def images(
-    pictures: Mapping[str, np.ndarray], *, columns: int = 5, symmetric: bool = False
-) -> list[Axes]:
+    images: Mapping[str, np.ndarray], *, columns: int = 5, symmetric: bool = False
+) -> Picture:
     """A grid of named images: (3, H, W) in colour or (H, W) in grey.
 
     `symmetric` draws zero as middle grey: darker is negative, lighter is positive.
     """
-    rows = -(-len(pictures) // columns)
-    columns = min(columns, len(pictures))
-    height, width = np.shape(next(iter(pictures.values())))[-2:]
+    rows = -(-len(images) // columns)
+    columns = min(columns, len(images))
+    height, width = np.shape(next(iter(images.values())))[-2:]
     side = min(2.6, 11 / columns)
-    figure = axes(width=columns * side, height=rows * (side * height / width + 0.35))[0].figure
-    figure.clear()
+    figure = style.blank(columns * side, rows * (side * height / width + 0.35), "constrained")
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for ax, (name, pixels) in zip(grid, pictures.items(), strict=False):
-        _image(ax, np.asarray(pixels), symmetric=symmetric)
+    for ax, (name, pixels) in zip(grid, images.items(), strict=False):
+        paint(ax, np.asarray(pixels), symmetric=symmetric)
         ax.spines[:].set(
             visible=True, color=COLOURS["ghost"]
         )  # white ends somewhere on a white page
         ax.set_title(name, loc="center", fontweight="normal")
-        ax.set_label(f"Image: {name}.")
-    for ax in grid[len(pictures) :]:
+    for ax in grid[len(images) :]:
         ax.remove()
-    return grid[: len(pictures)]
+    return Picture(grid[: len(images)], " ".join(f"Image: {name}." for name in images))
 
 
 def histograms(
     samples: Mapping[str, np.ndarray], *, title: str = "", xlabel: str = "value"
-) -> Axes:
+) -> Picture:
     """The distribution of several samples, one outline each, over common bins."""
-    ax = axes(width=7)[0]
+    (ax,) = axes(width=7)
     flat = {name: np.asarray(values).ravel() for name, values in samples.items()}
     low, high = np.percentile(np.concatenate(list(flat.values())), [0.1, 99.9])
     bins = np.linspace(low, high, 81)
@@ -68,96 +62,30 @@ def histograms(
     ax.set_xlabel(xlabel)
     ax.set_ylabel("how many numbers")
     said = "; ".join(f"{n}: mean {v.mean():.2f}, deviation {v.std():.2f}" for n, v in flat.items())
-    ax.set_label(f"Histograms, {title}: {said}.")
-    return ax
+    return Picture([ax], f"Histograms, {title}: {said}.")
 
 
-def convolution(record: Convolution) -> list[Axes]:
-    """The image, the kernel and the output of one convolution, side by side."""
-    return ConvolutionPicture().update(record)
-
-
-class ConvolutionPicture:
-    """The same picture kept, so that an explorer can redraw it quickly."""
-
-    def __init__(self) -> None:
-        self.figure = Figure(figsize=(10.2, 2.9), dpi=style.DPI)
-        ratios = {"width_ratios": (1.3, 0.62, 1.3)}
-        self.axes = list(self.figure.subplots(1, 3, gridspec_kw=ratios))
-        self.figure.subplots_adjust(
-            0.005, 0.01, 0.995, 0.92, wspace=0.04
-        )  # once, not at each update
-
-    def update(self, record: Convolution) -> list[Axes]:
-        """Draw `record` in place of what was there."""
-        for ax in self.axes:
-            ax.clear()
-        image, kernel, output = self.axes
-        height, width = record.image.shape
-        out_height, out_width = record.output.shape
-
-        _image(image, record.image, extent=_extent(width, height))
-        pad = record.padding
-        image.add_patch(
-            Rectangle(
-                (-pad, -pad),
-                width + 2 * pad,
-                height + 2 * pad,
-                fill=False,
-                linestyle="--",
-                edgecolor=COLOURS["neutral"],
-            )
+def gallery(rows: Mapping[str, Sequence[np.ndarray]]) -> Picture:
+    """One row of images (3, H, W) with values in 0..1 for each name."""
+    columns = max(map(len, rows.values()))
+    figure = style.blank(2 + 0.75 * columns, 0.8 * len(rows), "constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, images) in zip(grid, rows.items(), strict=True):
+        for ax in line:
+            ax.axis("off")
+        for ax, pixels in zip(line, images, strict=False):
+            ax.imshow(coarse(in_colour(pixels)), interpolation="nearest")
+        line[0].text(
+            -0.12, 0.5, name, ha="right", va="center", fontsize=12, transform=line[0].transAxes
         )
-        image.add_patch(
-            Rectangle(
-                (-pad, -pad),
-                record.span,
-                record.span,
-                fill=False,
-                linewidth=2.5,
-                edgecolor=COLOURS["plain"],
-            )
-        )
-        image.set_xlim(-pad - 0.5, width + pad + 0.5)
-        image.set_ylim(height + pad + 0.5, -pad - 0.5)
-        style.title(image, f"in: {height} x {width}")
-
-        _kernel(kernel, record)
-        _image(
-            output, record.output, symmetric=record.kernel.min() < 0 and record.kernel.sum() == 0
-        )
-        style.title(output, f"out: {out_height} x {out_width}")
-
-        image.set_label(
-            f"The input image, {height} by {width} pixels, with {pad} pixels of padding."
-        )
-        rows = "; ".join(" ".join(f"{value:.2g}" for value in row) for row in record.kernel)
-        kernel.set_label(
-            f"The kernel, {rows}, spans {record.span} pixels and moves by {record.stride}."
-        )
-        output.set_label(
-            f"The output, {out_height} by {out_width} pixels, with values from "
-            f"{record.output.min():.2g} to {record.output.max():.2g}."
-        )
-        return self.axes
+    words = " ".join(f"{name}: {len(images)} images." for name, images in rows.items())
+    return Picture(list(grid.flat), words)
 
 
-def _kernel(ax: Axes, record: Convolution) -> None:
-    side = len(record.kernel)
-    largest = np.abs(record.kernel).max()
-    ax.imshow(record.kernel, cmap="PuOr_r", vmin=-2 * largest, vmax=2 * largest)
-    for (row, column), value in np.ndenumerate(record.kernel):
-        ax.text(
-            column, row, f"{value:.2g}", ha="center", va="center", fontsize=11 if side < 5 else 7
-        )
-    ax.set_xticks([])
-    ax.set_yticks([])
-    style.title(ax, f"kernel: {side} x {side}")
-
-
-def _image(
+def paint(
     ax: Axes, pixels: np.ndarray, *, symmetric: bool = False, extent: tuple | None = None
 ) -> None:
+    """Pixels, (3, H, W) in colour or (H, W) in grey, on Axes without ticks and frame."""
     if pixels.ndim == 3:
         ax.imshow(np.clip(pixels.transpose(1, 2, 0), 0, 1), extent=extent, interpolation="nearest")
     else:
@@ -171,11 +99,37 @@ def _image(
             extent=extent,
             interpolation="nearest",
         )
+    _bare(ax)
+
+
+def picture_in(figure: Figure, box: tuple[float, float, float, float]) -> tuple[AxesImage, Axes]:
+    """An image that can be redrawn, of any size, and its Axes."""
+    ax = figure.add_axes(box)
+    _bare(ax)
+    image = ax.imshow(
+        np.zeros((2, 2)),
+        extent=(0, 1, 0, 1),
+        aspect="auto",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+    return image, ax
+
+
+def _bare(ax: Axes) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    ax.spines[:].set_visible(False)
 
 
-def _extent(width: int, height: int) -> tuple[float, float, float, float]:
-    return (0, width, height, 0)
+def in_colour(image: np.ndarray) -> np.ndarray:
+    """An image (3, H, W) as pixels (H, W, 3) in 0..1; what goes beyond is stretched to fit."""
+    pixels = np.asarray(image, dtype=float).transpose(1, 2, 0)
+    low, high = min(0.0, pixels.min()), max(1.0, pixels.max())
+    return (pixels - low) / (high - low)
+
+
+def coarse(pixels: np.ndarray) -> np.ndarray:
+    """The same in 20 steps of brightness: noise that nobody sees takes most of a file's bytes."""
+    return np.round(pixels * 20) / 20

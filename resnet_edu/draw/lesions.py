@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from resnet_edu.draw import style
-from resnet_edu.draw.style import COLOURS, KeptFigure
+from resnet_edu.draw.style import COLOURS, KeptFigure, Picture
 
 if TYPE_CHECKING:
     from resnet_edu.measure import Lesions
@@ -21,7 +20,7 @@ _SHOWN = 10
 _PALE = 0.35
 
 
-def lesion_reading(record: Lesions, removed: str | None = None) -> str:
+def lesions_reading(record: Lesions, removed: str | None = None) -> str:
     """One sentence on what the removal of block `removed` does to the accuracy."""
     whole = f"{record.intact_accuracy:.1%}"
     if removed is None:
@@ -38,7 +37,7 @@ def lesion_reading(record: Lesions, removed: str | None = None) -> str:
     return f"Without {removed} it reads {now:.1%} rightly (whole: {whole}); {digits}."
 
 
-class LesionPicture:
+class LesionsDrawing:
     """A bar for each removed block and the digits now misread, kept so that it redraws quickly.
 
     `most_blocks` is the largest number of blocks that it will be asked to show; `size` the height and
@@ -46,9 +45,7 @@ class LesionPicture:
     """
 
     def __init__(self, most_blocks: int, size: tuple[int, int]) -> None:
-        figure = style.axes(width=10, height=3.6)[0].figure
-        figure.clear()
-        figure.set_layout_engine("none")
+        figure = style.blank(10, 3.6)
         bars = figure.add_axes((0.065, 0.15, 0.5, 0.68))
         bars.spines[["top", "right"]].set_visible(False)
         bars.set_title(
@@ -73,9 +70,9 @@ class LesionPicture:
             fontsize=9,
         )
         self._number = bars.text(0, 0, "", ha="center", va="bottom", fontweight="bold")
-        self._heading = figure.add_axes((0.61, 0.86, 0.38, 0.1))
-        self._heading.axis("off")
-        self._says = self._heading.text(0, 0.4, "", fontsize=11, fontweight="bold", va="center")
+        heading = figure.add_axes((0.61, 0.86, 0.38, 0.1))
+        heading.axis("off")
+        self._says = heading.text(0, 0.4, "", fontsize=11, fontweight="bold", va="center")
         places = [(0.61 + 0.077 * (i % 5), 0.54 - 0.38 * (i // 5)) for i in range(_SHOWN)]
         small = [figure.add_axes((x, y, 0.072, 0.24)) for x, y in places]
         for ax in small:
@@ -85,7 +82,7 @@ class LesionPicture:
             ax.text(0.5, 1.06, "", ha="center", va="bottom", fontsize=8, transform=ax.transAxes)
             for ax in small
         ]
-        self.axes: tuple[Axes, Axes] = (bars, self._heading)
+        self._axes = bars, heading
         moving = [self._bars, self._whole, self._fixed, self._number, self._says]
         self._kept = KeptFigure(figure, [*moving, *self._images, *self._captions])
 
@@ -93,18 +90,18 @@ class LesionPicture:
         self,
         record: Lesions,
         removed: str | None,
-        pictures: Sequence[np.ndarray],
+        images: Sequence[np.ndarray],
         colour: str = "residual",
-    ) -> bytes:
-        """Draw `record` with block `removed` chosen; `pictures` are all its images, (H, W) in 0..1.
+    ) -> Picture:
+        """Draw `record` with block `removed` chosen; `images` are all its images, (H, W) in 0..1."""
+        said = (
+            self._draw_bars(record, removed, colour),
+            self._draw_digits(record, removed, images),
+            lesions_reading(record, removed),
+        )
+        return Picture(self._axes, " ".join(said), self._kept.png())
 
-        Gives the picture as a PNG file.
-        """
-        self._draw_bars(record, removed, colour)
-        self._draw_digits(record, removed, pictures)
-        return self._kept.png()
-
-    def _draw_bars(self, record: Lesions, removed: str | None, colour: str) -> None:
+    def _draw_bars(self, record: Lesions, removed: str | None, colour: str) -> str:
         place = {name: i for i, name in enumerate(record.blocks, 1)}
         found = record.accuracies
         self._bars.set_segments([[(place[n], 0), (place[n], a)] for n, a in found.items()])
@@ -118,13 +115,11 @@ class LesionPicture:
         if removed is not None:
             self._number.set_position((place[removed], found[removed] + 0.01))
         said = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in found.items())
-        self.axes[0].set_label(
-            f"Accuracy of the whole network {whole:.1%}; with one block removed: {said}."
-        )
+        return f"Accuracy of the whole network {whole:.1%}; with one block removed: {said}."
 
     def _draw_digits(
-        self, record: Lesions, removed: str | None, pictures: Sequence[np.ndarray]
-    ) -> None:
+        self, record: Lesions, removed: str | None, images: Sequence[np.ndarray]
+    ) -> str:
         places = record.misread(removed)
         answers = record.intact if removed is None else record.removed[removed]
         captions = [f"{record.labels[i]} read as {answers[i]}" for i in places[:_SHOWN]]
@@ -133,11 +128,11 @@ class LesionPicture:
             caption.set_text("")
         shown = zip(self._images, self._captions, places, captions, strict=False)
         for image, caption, i, text in shown:
-            image.set_data(pictures[i])
+            image.set_data(images[i])
             image.set_alpha(1)
             caption.set_text(text)
         kind = "Misread by the whole" if removed is None else f"Now misread without {removed}"
         count = f": {len(places)}" + (f" ({_SHOWN} shown)" if len(places) > _SHOWN else "")
         self._says.set_text(kind + count)
         digits = f" ({'; '.join(captions)})" if captions else ""
-        self.axes[1].set_label(f"{kind}{count}{digits}.")
+        return f"{kind}{count}{digits}."

@@ -1,24 +1,21 @@
-"""What lesson 04 measures in residual networks: paths, and gradients along a line."""
+"""What a residual network is seen as: many paths, and smooth gradients along a line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from resnet_edu.draw import style
-from resnet_edu.draw.style import COLOURS, axes
+from resnet_edu.draw.style import COLOURS, Picture, axes
 
 
-def path_lengths(
-    counts: Sequence[int], gradients: Sequence[float], *, ax: Axes | None = None
-) -> Axes:
+def path_lengths(counts: Sequence[int], gradients: Sequence[float]) -> Picture:
     """Of all paths, the share with each length; of all gradient, the share that each length carries.
 
     `counts` says how many paths pass 0, 1, 2, ... branches, `gradients` what one of them carries.
     """
-    ax = ax or axes(width=7.5, height=3.4)[0]
+    (ax,) = axes(width=7.5, height=3.4)
     style.title(ax, "Paths by the number of branches they pass")
     carried = [count * gradient for count, gradient in zip(counts, gradients, strict=True)]
     said = []
@@ -34,21 +31,21 @@ def path_lengths(
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend(frameon=False)
-    ax.set_label(f"Paths by the number of branches they pass. {'; '.join(said).capitalize()}.")
-    return ax
+    return Picture(
+        [ax], f"Paths by the number of branches they pass. {'; '.join(said).capitalize()}."
+    )
 
 
 def autocorrelations(
     curves: Mapping[str, Sequence[Sequence[float]]],
     *,
     colours: Mapping[str, str],
-    ax: Axes | None = None,
-) -> Axes:
+) -> Picture:
     """How alike the gradient is to itself so many points further on; several runs for each network.
 
     `curves` maps a network's name to one curve for each run, from lag 0 on; `colours` to its colour.
     """
-    ax = ax or axes(width=7, height=3.4)[0]
+    (ax,) = axes(width=7, height=3.4)
     style.title(ax, "Autocorrelation of the gradient along a line")
     said = []
     for name, runs in curves.items():
@@ -64,5 +61,4 @@ def autocorrelations(
     ax.set_ylim(-0.35, 1.05)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False)
-    ax.set_label(f"Autocorrelation of the gradient along a line. {'; '.join(said)}.")
-    return ax
+    return Picture([ax], f"Autocorrelation of the gradient along a line. {'; '.join(said)}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import matplotlib as mpl
 import numpy as np
@@ -35,9 +36,15 @@ def axes(
 ) -> list[Axes]:
     """New Axes side by side in one new Figure; `width` and `height` in inches, for each of them."""
     with mpl.rc_context(_FRAME):
-        figure = Figure(figsize=(columns * width, height), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = blank(columns * width, height, "constrained")
         return list(figure.subplots(1, columns, squeeze=False, **options)[0])
+
+
+def blank(width: float, height: float, layout: str = "none") -> Figure:
+    """A new Figure without Axes; `width` and `height` in inches."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def title(ax: Axes, text: str) -> None:
@@ -55,12 +62,43 @@ def readable_on(background: Sequence[float]) -> str:
     return "black" if luminance > 0.179 else "white"
 
 
-def png(figure: Figure, *, compress_level: int = 9) -> bytes:
+def png_of(figure: Figure, *, compress_level: int = 9) -> bytes:
     """The figure as a PNG file."""
     buffer = io.BytesIO()
     options = {"compress_level": compress_level}
     figure.savefig(buffer, format="png", dpi=DPI, pil_kwargs=options)
     return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture, and the same in words. A notebook displays it, with the words as alternative text.
+
+    `axes` are the Axes of its Figure that `words` speak of, `png` is the file. Where no file is given,
+    the Figure is drawn now.
+    """
+
+    axes: Sequence[Axes]
+    words: str
+    png: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.png:
+            object.__setattr__(self, "png", png_of(self.axes[0].figure))
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, object], dict[str, object]]:
+        return (
+            {"image/png": self.png, "text/plain": "(picture)"},
+            {"image/png": {"alt": self.words}},
+        )
+
+
+def show(drawn: Picture | Axes, words: str = "") -> Picture:
+    """The picture that a notebook displays, as the last line of a cell or in `display`.
+
+    What this module draws has its words. To Axes of your own, made by `axes`, give them here.
+    """
+    return drawn if isinstance(drawn, Picture) else Picture([drawn], words)
 
 
 class KeptFigure:
@@ -89,27 +127,6 @@ class KeptFigure:
         pixels = Image.fromarray(np.asarray(self._canvas.buffer_rgba()))
         pixels.convert("RGB").save(buffer, format="png", compress_level=1)
         return buffer.getvalue()
-
-
-class Picture:
-    """A picture that a notebook displays, with its alternative text."""
-
-    def __init__(self, figure: Figure, alt: str) -> None:
-        self.png = png(figure)
-        self.alt = alt
-
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, object], dict[str, object]]:
-        return (
-            {"image/png": self.png, "text/plain": "(picture)"},
-            {"image/png": {"alt": self.alt}},
-        )
-
-
-def show(ax: Axes | Iterable[Axes]) -> Picture:
-    """The whole figure that `ax` belongs to, with the label of each of its Axes as alternative text."""
-    first = ax if isinstance(ax, Axes) else next(iter(ax))
-    sentences = (a.get_label() for a in first.figure.axes)
-    return Picture(first.figure, " ".join(s for s in sentences if s))
 
 
 def marked_line(ax: Axes, colour: str) -> Line2D:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from resnet_edu.draw import style
-from resnet_edu.draw.style import COLOURS, KeptFigure, axes
+from resnet_edu.draw.style import COLOURS, KeptFigure, Picture, axes
 
 if TYPE_CHECKING:
     from resnet_edu.training import History
@@ -26,8 +26,7 @@ def training_accuracy(
     *,
     colours: Mapping[str, str] | None = None,
     predicted: Mapping[str, float | None] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
+) -> Picture:
     """Accuracy of the training batches against the step: the median over runs, and their whole spread.
 
     `histories` maps a network's name to one History for each run; all runs of a network are equally long.
@@ -37,7 +36,7 @@ def training_accuracy(
     """
     if colours is None:
         colours = {name: _colour(name) for name in histories}
-    ax = ax or axes(width=7.5, height=3.8)[0]
+    (ax,) = axes(width=7.5, height=3.8)
     steps_shown = max(len(runs[0].accuracies) for runs in histories.values())
     _frame(ax, "Training accuracy", steps_shown)
     said = []
@@ -53,10 +52,10 @@ def training_accuracy(
     _diamonds(ax, guesses, steps_shown)
     said += [f"predicted for {name}: {guess:.0f}%" for name, guess in guesses.items()]
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    ax.set_label(
-        f"Training accuracy against the step, median and spread of the runs. {'; '.join(said)}."
+    return Picture(
+        [ax],
+        f"Training accuracy against the step, median and spread of the runs. {'; '.join(said)}.",
     )
-    return ax
 
 
 def validation_accuracy(
@@ -64,13 +63,12 @@ def validation_accuracy(
     *,
     colours: Mapping[str, str] | None = None,
     title: str = "Validation accuracy",
-    ax: Axes | None = None,
-) -> Axes:
+) -> Picture:
     """One row for each network: a dot for each run, and the median as a line and a number.
 
     `accuracies` maps a network's name to one accuracy, 0 to 1, for each run.
     """
-    ax = ax or axes(width=7, height=1.1 + 0.38 * len(accuracies))[0]
+    (ax,) = axes(width=7, height=1.1 + 0.38 * len(accuracies))
     style.title(ax, title)
     said = []
     for row, (name, values) in enumerate(accuracies.items()):
@@ -85,8 +83,7 @@ def validation_accuracy(
     ax.set_xlim(0, 1.02)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.grid(axis="x", color="#E3E7EA")
-    ax.set_label(f"{title}, a dot for each run and the median. {'; '.join(said)}.")
-    return ax
+    return Picture([ax], f"{title}, a dot for each run and the median. {'; '.join(said)}.")
 
 
 def smoothed(accuracies: Sequence[float]) -> list[float]:
@@ -106,44 +103,43 @@ def dashes(colours: Mapping[str, str]) -> dict[str, str]:
     return {name: looks[name] for name in colours}
 
 
-class RacePicture:
+class DegradationRaceDrawing:
     """Training curves that grow, kept so that they can be redrawn many times in a second.
 
     `lanes` is the largest number of networks, `steps` the length of the race.
     """
 
     def __init__(self, lanes: int, steps: int) -> None:
-        self.axes = axes(width=9, height=3.6)[0]
-        _frame(self.axes, "Training accuracy", steps)
-        figure = self.axes.figure
-        figure.set_layout_engine("none")
-        self.axes.set_position((0.075, 0.15, 0.71, 0.74))
-        self._lines = [self.axes.plot([], [], linewidth=2.2)[0] for _ in range(lanes)]
+        (ax,) = self._axes = axes(width=9, height=3.6)
+        _frame(ax, "Training accuracy", steps)
+        ax.figure.set_layout_engine("none")
+        ax.set_position((0.075, 0.15, 0.71, 0.74))
+        self._lines = [ax.plot([], [], linewidth=2.2)[0] for _ in range(lanes)]
         self._names = [
-            self.axes.text(
+            ax.text(
                 1.02,
                 0.8 - 0.2 * lane,
                 "",
-                transform=self.axes.transAxes,
+                transform=ax.transAxes,
                 fontsize=11,
                 fontweight="bold",
                 va="center",
             )
             for lane in range(lanes)
         ]
-        self._hint = self.axes.text(
+        self._hint = ax.text(
             0.5,
             0.5,
             "The curves grow here after Start",
-            transform=self.axes.transAxes,
+            transform=ax.transAxes,
             ha="center",
             color=COLOURS["neutral"],
             fontsize=12,
         )
-        self._kept = KeptFigure(figure, [*self._lines, *self._names, self._hint])
+        self._kept = KeptFigure(ax.figure, [*self._lines, *self._names, self._hint])
 
-    def update(self, histories: Mapping[str, History]) -> bytes:
-        """Draw the networks' histories so far; give the picture as a PNG file."""
+    def update(self, histories: Mapping[str, History]) -> Picture:
+        """Draw the networks' histories so far."""
         for line, text in zip(self._lines, self._names, strict=True):
             line.set_data([], [])
             text.set_text("")
@@ -160,10 +156,8 @@ class RacePicture:
             sample = {"-": "\u2014", "--": "- -", ":": "\u00b7\u00b7\u00b7"}[looks[name]]
             text.set(text=f"{sample} {name}  {now}", color=COLOURS[_colour(name)])
             said.append(f"{name} {now}".strip())
-        self.axes.set_label(
-            f"Training accuracy against the step: {', '.join(said) or 'nothing yet'}."
-        )
-        return self._kept.png()
+        words = f"Training accuracy against the step: {', '.join(said) or 'nothing yet'}."
+        return Picture(self._axes, words, self._kept.png())
 
 
 def _diamonds(ax: Axes, guesses: Mapping[str, float], step: int) -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from resnet_edu.draw import style
-from resnet_edu.draw.style import COLOURS, axes
+from resnet_edu.draw.style import COLOURS, Picture, axes
 from resnet_edu.draw.training import dashes
 
 Runs = Mapping[object, Sequence[float]]
@@ -23,8 +23,7 @@ def accuracy_along(
     colours: Mapping[str, str],
     low: float = 0.0,
     predicted: tuple[object, Mapping[str, float | None]] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
+) -> Picture:
     """One line for each way, through the median of its runs at each place, and their whole spread.
 
     The places stand in the order in which `runs` first names them, at equal distances; a way may leave
@@ -32,7 +31,7 @@ def accuracy_along(
     The axis begins at `low`, or at the lowest prediction. `predicted` is a place, and for some ways a
     prediction there, in percent.
     """
-    ax = ax or axes(width=7.5, height=3.8)[0]
+    (ax,) = axes(width=7.5, height=3.8)
     places = list(dict.fromkeys(place for way in runs.values() for place in way))
     looks = dashes({name: colours[name] for name in runs})
     said = []
@@ -61,8 +60,9 @@ def accuracy_along(
     ax.grid(axis="y", color="#E3E7EA")
     style.title(ax, "Accuracy on unseen images")
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    ax.set_label(f"Accuracy along {xlabel}, median and spread of the runs. {'; '.join(said)}.")
-    return ax
+    return Picture(
+        [ax], f"Accuracy along {xlabel}, median and spread of the runs. {'; '.join(said)}."
+    )
 
 
 def _diamonds(

@@ -83,7 +83,7 @@ class _Progress:
         return cls(kept["looked_at"], {int(place): why for place, why in kept["skipped"].items()})
 
     def save(self, path: Path) -> None:
-        files.put(path, json.dumps(vars(self)).encode())
+        files.put(json.dumps(vars(self)).encode(), path)
 
 
 def compute(

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from html import escape
 
 import numpy as np
-from matplotlib.axes import Axes
 from PIL import Image
 
 from resnet_edu import draw, files
@@ -37,7 +36,7 @@ def write(result: Result) -> None:
     sections = (_accuracy, _curve, _confusion, _mistakes, _skipped, _use, _settings)
     content = "\n".join(section(result) for section in sections)
     html = page(f"Fine-tuned on {_name(result)}", content, STYLE)
-    files.put(result.report, html.encode(errors="replace"))
+    files.put(html.encode(errors="replace"), result.report)
 
 
 def interval(right: int, of: int) -> tuple[float, float]:
@@ -63,13 +62,13 @@ can be a little lower: of the states of the training, the one that did best on t
 
 
 def _curve(result: Result) -> str:
-    axes = draw.finetuning_curve(result.history, result.step)
-    return f"<h2>The training</h2>\n{_chart(axes)}"
+    picture = draw.finetuning_curve(result.history, result.step)
+    return f"<h2>The training</h2>\n{_chart(picture)}"
 
 
 def _confusion(result: Result) -> str:
-    axes = draw.confusion_matrix(result.confusion, result.classifier.classes)
-    return f'<h2>Who was taken for whom</h2>\n<div class="scroll">{_chart(axes)}</div>'
+    picture = draw.confusion_matrix(result.confusion, result.classifier.classes)
+    return f'<h2>Who was taken for whom</h2>\n<div class="scroll">{_chart(picture)}</div>'
 
 
 def _mistakes(result: Result) -> str:
@@ -156,9 +155,8 @@ def _name(result: Result) -> str:
     return result.photos.path.resolve().name
 
 
-def _chart(axes: Axes) -> str:
-    picture = draw.show(axes)
-    return f'<img class="chart" src="{_uri("png", picture.png)}" alt="{escape(picture.alt)}">'
+def _chart(picture: draw.Picture) -> str:
+    return f'<img class="chart" src="{_uri("png", picture.png)}" alt="{escape(picture.words)}">'
 
 
 def _image(image: np.ndarray, alt: str) -> str:

@@ -21,7 +21,7 @@ from resnet_edu.finetune import features
 from resnet_edu.finetune.features import Features, Preparation
 from resnet_edu.finetune.model_file import Classifier
 from resnet_edu.finetune.result import Result, confusion, heat_layer, mistakes
-from resnet_edu.networks import stage_of
+from resnet_edu.networks import HEAD, head, stage_of
 from resnet_edu.training import History, Recipe
 
 MODEL, REPORT = "model.safetensors", "report.html"
@@ -150,8 +150,8 @@ def _preparation(name: str) -> Preparation:
 def _with_new_head(network: nn.Module, classes: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         transfer.replace_head(network, classes)
-    nn.init.zeros_(network.fc.weight)  # at first all classes are equally likely
-    nn.init.zeros_(network.fc.bias)
+    nn.init.zeros_(head(network).weight)  # at first all classes are equally likely
+    nn.init.zeros_(head(network).bias)
     return network
 
 
@@ -159,7 +159,7 @@ def _claim(out: Path, settings: dict[str, str]) -> None:
     """Make the folder this run's own, if it is not so already."""
     _require_own(out, settings)
     out.mkdir(parents=True, exist_ok=True)
-    files.put(out / PLAN, json.dumps(settings, indent=2).encode())
+    files.put(json.dumps(settings, indent=2).encode(), out / PLAN)
 
 
 def _require_own(out: Path, settings: dict[str, str]) -> None:
@@ -231,7 +231,7 @@ def _recipe(rest: nn.Module, train: Features) -> Recipe:
             "cannot be used."
         )
     head_rate = float(f"{1 / size:.1e}")
-    tuned = {stage_of(name) for name, _ in rest.named_parameters()} - {"fc"}
+    tuned = {stage_of(name) for name, _ in rest.named_parameters()} - {*HEAD}
     most, passes, fewest_steps = TUNED if tuned else HEAD_ONLY
     batch_size = min(most, len(train.photos))
     return Recipe(
@@ -273,7 +273,7 @@ def _train(
 ) -> tuple[History, int]:
     """Train, and leave `rest` in its best state; give the history, and the step of that state."""
     data = TensorDataset(train.outputs, train.labels)
-    with training.prepared(rest, data) as device:
+    with training.prepared(rest) as device:
         run = _Run(rest, data, recipe, device)
         run.unseen, run.best = validation, out / BEST
         run.bfloat16 &= any(isinstance(module, nn.Conv2d) for module in rest.modules())
@@ -301,4 +301,4 @@ class _Run(training.Run):
         accuracy = (taken_for == self.unseen.labels).float().mean().item()
         self.validation[self.step] = accuracy
         if accuracy == max(self.validation.values()):  # of equals the later one, longer trained
-            files.write(self.best, self.model.state_dict(), {"step": str(self.step)})
+            files.write(self.model.state_dict(), self.best, {"step": str(self.step)})

@@ -6,9 +6,10 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import escape
 
-from resnet_edu.checks.course import Sheet
+from resnet_edu.course import Lesson, find
 from resnet_edu.grade.sheet import Graded, Status, TaskResult
 from resnet_edu.page import page
 
@@ -35,16 +36,11 @@ def report(graded: Sequence[Graded]) -> str:
     for sheet, theirs in by_sheet.items():
         parts.append(f"<h2>{sheet.number} {escape(sheet.title)}</h2>")
         parts += [_overview(sheet, theirs), _mistakes(theirs)]
-    no_sheets = [one for one in graded if one.sheet is None]
+    no_sheets = [one for one in graded if not one.results]
     if no_sheets:
         parts.append("<h2>Could not be marked</h2>")
         parts += [_named(one, " ".join(one.notes)) for one in no_sheets]
-    told = [
-        one
-        for theirs in by_sheet.values()
-        for one in theirs
-        if one.notes or one.passed < len(one.results)
-    ]
+    told = [one for one in graded if one.results and (one.notes or one.passed < len(one.results))]
     if told:
         parts.append("<h2>Sheet by sheet</h2>")
         parts += [_details(one) for one in told]
@@ -58,12 +54,12 @@ def table(graded: Iterable[Graded]) -> str:
     write(("file", "sheet", "task", "name", "status", "mistake", "message", "notes"))
     for one in graded:
         notes = " ".join(one.notes)
-        if one.sheet is None:
+        if not one.results:
             write(map(_plain, (str(one.path), "", "", "", "could not be marked", "", "", notes)))
         for result in one.results:
             row = (
                 str(one.path),
-                one.sheet.number,
+                find(result.task.name)[0].number,
                 result.task.number,
                 result.task.name,
                 result.status.value,
@@ -80,11 +76,12 @@ def _plain(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _by_sheet(graded: Iterable[Graded]) -> dict[Sheet, list[Graded]]:
-    found: defaultdict[Sheet, list[Graded]] = defaultdict(list)
+def _by_sheet(graded: Iterable[Graded]) -> dict[Lesson, list[Graded]]:
+    """The files with their results for each sheet."""
+    found: defaultdict[Lesson, list[Graded]] = defaultdict(list)
     for one in graded:
-        if one.sheet is not None:
-            found[one.sheet].append(one)
+        for sheet, results in one.sheets.items():
+            found[sheet].append(replace(one, results=results))
     return dict(sorted(found.items(), key=lambda item: item[0].number))
 
 
@@ -98,14 +95,14 @@ def _legend() -> str:
     return ", ".join(f"{symbol} {status.value}" for status, symbol in SYMBOLS.items())
 
 
-def _overview(sheet: Sheet, theirs: Iterable[Graded]) -> str:
+def _overview(sheet: Lesson, theirs: Iterable[Graded]) -> str:
     head = "".join(
         f'<th scope="col">{task.number} <code>{escape(task.name)}</code></th>'
         for task in sheet.tasks
     )
     rows = "".join(
         f'<tr><th scope="row">{escape(one.path.name)}{" *" if one.notes else ""}</th>'
-        + "".join(_cell(result) for result in one.results)
+        + "".join(map(_cell, _in_order(sheet, one.results)))
         + f'<td class="number">{one.passed} of {len(one.results)}</td></tr>'
         for one in theirs
     )
@@ -116,7 +113,15 @@ def _overview(sheet: Sheet, theirs: Iterable[Graded]) -> str:
     )
 
 
-def _cell(result: TaskResult) -> str:
+def _in_order(sheet: Lesson, results: Iterable[TaskResult]) -> list[TaskResult | None]:
+    """One for each task: None for those that came to the sheet after it was handed out."""
+    found = {result.task: result for result in results}
+    return [found.get(task) for task in sheet.tasks]
+
+
+def _cell(result: TaskResult | None) -> str:
+    if result is None:
+        return "<td>not in this sheet</td>"
     kind = result.status.value.replace(" ", "-")
     words = result.mistake or result.status.value
     symbol = f'<span aria-hidden="true">{SYMBOLS[result.status]}</span>'

@@ -19,8 +19,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm.auto import tqdm
 
-from resnet_edu.checks.course import Task
 from resnet_edu.checks.verdict import NOT_ATTEMPTED
+from resnet_edu.course import Task
 from resnet_edu.grade.sheet import Graded, Handed, NotASheet, Status, TaskResult, is_check, read
 
 AT_ONCE = 2
@@ -57,7 +57,7 @@ async def _grade_one(path: Path) -> Graded:
     try:
         handed = read(path)
     except NotASheet as error:
-        return Graded(path, None, notes=(str(error),))
+        return Graded(path, notes=(str(error),))
     marking = _Marking(handed)
     for _ in range(_STARTS):
         try:
@@ -67,8 +67,8 @@ async def _grade_one(path: Path) -> Graded:
         except _Broken:
             continue
         except Exception as error:  # whatever it is, it must not stop the other sheets
-            return Graded(path, None, notes=(f"Marking it failed: {error!r}.",))
-    return Graded(path, handed.sheet, marking.results(), (*handed.notes, *marking.notes))
+            return Graded(path, notes=(f"Marking it failed: {error!r}.",))
+    return Graded(path, marking.results(), (*handed.notes, *marking.notes))
 
 
 class _Marking:
@@ -98,7 +98,7 @@ class _Marking:
                     raise
                 if error:
                     self.errors[place] = error
-            for task in self.handed.sheet.tasks:
+            for task in self.handed.tasks:
                 if task.name not in self.said:
                     await self.judge(kernel, task, folder)
 
@@ -122,7 +122,7 @@ class _Marking:
         """The tasks in order."""
         if any(said.get("sealed") is False for said in self.said.values()):
             self.notes.append("It changes the library's checks: look at it yourself.")
-        return tuple(self._result(task) for task in self.handed.sheet.tasks)
+        return tuple(self._result(task) for task in self.handed.tasks)
 
     def _result(self, task: Task) -> TaskResult:
         said = self.said.get(task.name, {"error": "was not reached: other cells broke the kernel"})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from resnet_edu.checks.course import SHEETS, Sheet, Task
+from resnet_edu.course import OLD_ORDER, SHEETS, Lesson, Task, named
 
 
 class Status(Enum):
@@ -35,12 +35,17 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Graded:
-    """One file. `sheet` is None, and `notes` say why, where it is no sheet of this course."""
+    """One file. It has no results, and `notes` say why, where it is no sheet of this course."""
 
     path: Path
-    sheet: Sheet | None
     results: tuple[TaskResult, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def sheets(self) -> dict[Lesson, tuple[TaskResult, ...]]:
+        """The sheets of the course that its tasks belong to: two, where a sheet was divided since."""
+        found = ((s, tuple(r for r in self.results if r.task in s.tasks)) for s in SHEETS)
+        return {sheet: results for sheet, results in found if results}
 
     @property
     def passed(self) -> int:
@@ -48,9 +53,10 @@ class Graded:
         return sum(result.status is Status.PASSED for result in self.results)
 
     def __str__(self) -> str:
-        if self.sheet is None:
+        if not self.results:
             return f"{self.path.name}: {' '.join(self.notes)}"
-        what = f"{self.path.name}: sheet {self.sheet.number}, {self.passed} of {len(self.results)} passed"
+        numbers = " and ".join(sheet.number for sheet in self.sheets)
+        what = f"{self.path.name}: sheet {numbers}, {self.passed} of {len(self.results)} passed"
         return f"{what}. {' '.join(self.notes)}".strip()
 
 
@@ -60,9 +66,9 @@ class NotASheet(ValueError):  # noqa: N818 - reads as a sentence
 
 @dataclass(frozen=True)
 class Handed:
-    """A learner's sheet: the code of its cells in order, and what is odd about it."""
+    """A learner's sheet: its tasks, the code of its cells in order, and what is odd about it."""
 
-    sheet: Sheet
+    tasks: tuple[Task, ...]
     cells: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -109,10 +115,10 @@ def read(path: Path) -> Handed:
         raise NotASheet("The file is damaged, or no notebook (of format 4).") from error
     code = tuple(source for kind, source in cells if kind == "code")
     text = "\n".join(source for _, source in cells)
-    sheet = max(SHEETS, key=lambda sheet: _likeness(sheet, code, text))
-    if not _likeness(sheet, code, text):
+    tasks = max(_sheets(), key=lambda tasks: _likeness(tasks, code, text))
+    if not _likeness(tasks, code, text):
         raise NotASheet("This is no exercise sheet of the course: it has none of the tasks.")
-    return Handed(sheet, code, tuple(_oddities(sheet, code)))
+    return Handed(tuple(tasks), code, tuple(_oddities(tasks, code)))
 
 
 def is_check(code: str) -> bool:
@@ -123,22 +129,32 @@ def is_check(code: str) -> bool:
     )
 
 
-def _likeness(sheet: Sheet, code: Iterable[str], text: str) -> int:
-    """How many signs there are that this is `sheet`."""
+def _sheets() -> list[dict[Task, str]]:
+    """The tasks of each sheet with their numbers: as they are now, and as they once were."""
+    now = [{task: task.number for task in sheet.tasks} for sheet in SHEETS]
+    once = [
+        {task: f"{number}.{place}" for place, task in enumerate(named(names), 1)}
+        for number, names in OLD_ORDER.items()
+    ]
+    return now + once
+
+
+def _likeness(tasks: dict[Task, str], code: Iterable[str], text: str) -> int:
+    """How many signs there are that this is the sheet with these tasks."""
     joined = "\n".join(code)
     return sum(
-        bool(re.search(rf"^## {re.escape(task.number)} ", text, re.MULTILINE))
+        bool(re.search(rf"^## {re.escape(number)} ", text, re.MULTILINE))
         + bool(re.search(rf"^(def|class) {re.escape(task.name)}\b", joined, re.MULTILINE))
         + bool(re.search(rf"^checks\.\w+\({re.escape(task.name)}\)", joined, re.MULTILINE))
-        for task in sheet.tasks
+        for task, number in tasks.items()
     )
 
 
-def _oddities(sheet: Sheet, cells: Sequence[str]) -> Iterable[str]:
+def _oddities(tasks: dict[Task, str], cells: Sequence[str]) -> Iterable[str]:
     calls = {code.strip() for code in cells}
     changed = [
-        task.number
-        for task in sheet.tasks
+        number
+        for task, number in tasks.items()
         if not any(re.fullmatch(rf"checks\.\w+\({re.escape(task.name)}\)", code) for code in calls)
     ]
     if changed:

@@ -1,6 +1,6 @@
 """Numbers about networks. Each function returns a small frozen dataclass, a record.
 
-`convolve`       what one small kernel does to one image
+`convolution`    what one small kernel does to one image
 `anatomy`        shape, parameters, multiply-adds and receptive field of every layer
 `architecture`   the same for a ResNet of 18 to 152 layers, block by block, with the code of each
 `signals`        how large the activations and the gradients are, layer by layer
@@ -17,9 +17,9 @@ afterwards what they were, also when an error is raised.
 """
 
 from resnet_edu.measure.anatomy import Anatomy, Layer, anatomy
-from resnet_edu.measure.architecture import RESNETS, STAGES, Architecture, Place, Step, architecture
+from resnet_edu.measure.architecture import STAGES, Architecture, Place, Step, architecture
 from resnet_edu.measure.capture import capture
-from resnet_edu.measure.convolution import KERNELS, Convolution, convolve
+from resnet_edu.measure.convolution import KERNELS, Convolution, convolution
 from resnet_edu.measure.excitation import Excitation, excitation
 from resnet_edu.measure.flow import (
     ACTIVATIONS,
@@ -31,7 +31,7 @@ from resnet_edu.measure.flow import (
     gradient_flow,
 )
 from resnet_edu.measure.heat_map import grad_cam
-from resnet_edu.measure.lesions import Lesions, block_names, lesions, shuffled, without_block
+from resnet_edu.measure.lesions import Lesions, lesions, shuffled, without_block
 from resnet_edu.measure.paths import path_counts, path_gradients
 from resnet_edu.measure.shattering import autocorrelation, gradients_along_line
 from resnet_edu.measure.shortcuts import (
@@ -44,6 +44,7 @@ from resnet_edu.measure.shortcuts import (
 )
 from resnet_edu.measure.signals import LayerSignal, Signals, signals
 from resnet_edu.measure.surface import LossSurface, loss_surface
+from resnet_edu.networks import RESNETS, block_names
 
 __all__ = [
     "ACTIVATIONS",
@@ -74,7 +75,7 @@ __all__ = [
     "autocorrelation",
     "block_names",
     "capture",
-    "convolve",
+    "convolution",
     "excitation",
     "flow_network",
     "grad_cam",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from resnet_edu.measure.as_found import hooked, in_mode
-
-_WHOLE_IMAGE = float("inf")
+from resnet_edu.as_found import hooked, in_mode
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """All layers of a network, first to last, for square images of `image_size` pixels."""
+    """All layers of a network, first to last, for square images of `image_size` pixels.
+
+    `receptive_field` is the one in front of the head: the side in pixels of the square that one number sees
+    before the last pooling over all places, or, without such a pooling, at the end. None is the whole
+    image: so it is behind a block that pools over all places and multiplies its maps by what it found.
+    """
 
     network: str
     image_size: int
     layers: tuple[Layer, ...]
+    receptive_field: int | None
 
     @property
     def parameters(self) -> int:
@@ -55,12 +59,6 @@ class Anatomy:
         """Multiply-adds in total, for one image."""
         return sum(layer.multiply_adds for layer in self.layers)
 
-    @property
-    def receptive_field(self) -> int | None:
-        """The receptive field in front of the head: the largest that is not the whole image."""
-        fields = [layer.receptive_field for layer in self.layers if layer.receptive_field]
-        return max(fields, default=None)
-
 
 def anatomy(model: nn.Module, image_size: int = 224) -> Anatomy:
     """Follow one image (3, image_size, image_size) through `model` and note every layer.
@@ -70,7 +68,8 @@ def anatomy(model: nn.Module, image_size: int = 224) -> Anatomy:
     convolutions (not transposed ones), pooling and whatever works pixel by pixel.
     """
     layers: list[Layer] = []
-    fields = _ReceptiveFields()
+    image = torch.empty(1, 3, image_size, image_size, device="meta")
+    fields = _ReceptiveFields(image)
     counter = FlopCounterMode(display=False)
     seen: set[nn.Parameter] = set()
 
@@ -84,7 +83,7 @@ def anatomy(model: nn.Module, image_size: int = 224) -> Anatomy:
                 output_shape=tuple(output.shape[1:]),
                 parameters=sum(parameter.numel() for parameter in own),
                 multiply_adds=counter.get_total_flops() // 2 - sum(x.multiply_adds for x in layers),
-                receptive_field=fields.of(output),
+                receptive_field=fields.of(output).side,
             )
         )
 
@@ -93,30 +92,41 @@ def anatomy(model: nn.Module, image_size: int = 224) -> Anatomy:
 
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     shapes = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
-    image = torch.empty(1, 3, image_size, image_size, device="meta")
     leaves = [(n, m) for n, m in model.named_modules() if not list(m.children())]
     handles = [m.register_forward_hook(hook_for(n)) for n, m in leaves]
     with hooked(handles), in_mode(model, training=False), torch.no_grad(), fields, counter:
-        functional_call(model, shapes, (image,))
-    return Anatomy(type(model).__name__, image_size, tuple(layers))
+        logits = functional_call(model, shapes, (image,))
+    seen_by_head = fields.of(logits).before_pooling
+    return Anatomy(type(model).__name__, image_size, tuple(layers), seen_by_head)
+
+
+class _Field(NamedTuple):
+    """What one number of a tensor depends on: a square of the image.
+
+    `jump` is by how many image pixels the square moves from one number to its neighbour. Behind a pooling
+    over all places `side` is None, the whole image, and `before_pooling` is the side in front of it.
+    """
+
+    side: int | None = 1
+    jump: int = 1
+    before_pooling: int | None = 1
 
 
 class _ReceptiveFields(TorchDispatchMode):
     """Notes for every tensor which square of the image one of its numbers depends on.
 
-    Beside the side of that square it keeps the jump: by how many image pixels the square moves from one
-    number to its neighbour. A kernel of span s widens the square by (s - 1) jumps; a stride multiplies
-    the jump. Where two paths meet, the wider one counts (Araujo et al., "Computing Receptive Fields of
-    Convolutional Neural Networks", Distill 2019).
+    A kernel of span s widens the square by (s - 1) jumps; a stride multiplies the jump. Where two paths
+    meet, the wider one counts (Araujo et al., "Computing Receptive Fields of Convolutional Neural
+    Networks", Distill 2019).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, image: Tensor) -> None:
         super().__init__()
-        self.known = WeakIdKeyDictionary()  # tensor: (side, jump)
+        self.known = WeakIdKeyDictionary()  # tensor: _Field, for what was computed from the image
+        self.known[image] = _Field()
 
-    def of(self, tensor: Tensor) -> int | None:
-        side, _ = self.known.get(tensor, (1, 1))
-        return None if side == _WHOLE_IMAGE else side
+    def of(self, tensor: Tensor) -> _Field:
+        return self.known.get(tensor, _Field())
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -125,33 +135,55 @@ class _ReceptiveFields(TorchDispatchMode):
         inputs = [
             self.known[t] for t in tree_leaves(args) if isinstance(t, Tensor) and t in self.known
         ]
-        side = max((side for side, _ in inputs), default=1)
-        jump = max((jump for _, jump in inputs), default=1)
+        if not inputs:  # weights among themselves
+            return output
+        field = _joined(inputs)
 
         operation = func.overloadpacket
         aten = torch.ops.aten
         if operation is aten.convolution:
             kernel, stride, dilation = args[1].shape[2:], args[3], args[5]
-            side, jump = _widen(side, jump, kernel, stride, dilation)
+            field = _widened(field, kernel, stride, dilation)
         elif operation in (aten.max_pool2d_with_indices, aten.avg_pool2d):
             kernel, stride = args[1], (args[2] if len(args) > 2 and args[2] else args[1])
             dilated = operation is aten.max_pool2d_with_indices and len(args) > 4
-            side, jump = _widen(side, jump, kernel, stride, args[4] if dilated else [1])
+            field = _widened(field, kernel, stride, args[4] if dilated else [1])
         elif operation in (aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d):
-            side = _WHOLE_IMAGE
+            field = field._replace(side=None)
         elif operation is aten.mean:
             averaged = range(args[0].dim()) if len(args) < 2 else args[1]
             if any(dim % args[0].dim() >= 2 for dim in averaged):  # over height or width
-                side = _WHOLE_IMAGE
+                field = field._replace(side=None)
 
         for tensor in tree_leaves(output):
             if isinstance(tensor, Tensor):
-                self.known[tensor] = (side, jump)
+                self.known[tensor] = field
         return output
 
 
-def _widen(
-    side: float, jump: int, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> tuple[float, int]:
+def _joined(fields: Sequence[_Field]) -> _Field:
+    """The field of what is computed from numbers with these fields."""
+    sides = [field.side for field in fields]
+    before = [field.before_pooling for field in fields]
+    if None in sides and set(sides) != {
+        None
+    }:  # maps, and what was pooled: as in squeeze-and-excitation
+        before = [None]
+    jump = max(field.jump for field in fields)
+    return _Field(_widest(sides), jump, _widest(before))
+
+
+def _widest(sides: Sequence[int | None]) -> int | None:
+    known = [side for side in sides if side is not None]
+    return max(known) if len(known) == len(sides) else None
+
+
+def _widened(
+    field: _Field, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> _Field:
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, cycle(dilation), strict=False)]
-    return side + (max(spans) - 1) * jump, jump * max(stride)
+    jump = field.jump * max(stride)
+    if field.side is None:  # a square cannot be wider than the whole image
+        return field._replace(jump=jump)
+    side = field.side + (max(spans) - 1) * field.jump
+    return _Field(side, jump, side)

@@ -9,23 +9,14 @@ from itertools import groupby
 import torch
 from torch import nn
 
-from resnet_edu.blocks import BasicBlock, Bottleneck
+from resnet_edu.blocks import Bottleneck
 from resnet_edu.measure.anatomy import Anatomy, Layer, anatomy
-from resnet_edu.networks import ResNet
-
-RESNETS = {
-    18: (BasicBlock, (2, 2, 2, 2)),
-    34: (BasicBlock, (3, 4, 6, 3)),
-    50: (Bottleneck, (3, 4, 6, 3)),
-    101: (Bottleneck, (3, 4, 23, 3)),
-    152: (Bottleneck, (3, 8, 36, 3)),
-}
-"""Depth to block and number of blocks in each stage (He et al. 2015, table 1)."""
+from resnet_edu.networks import HEAD, RESNETS, STEM, ResNet
 
 STAGES = ("stem", "conv2_x", "conv3_x", "conv4_x", "conv5_x", "head")
 """The paper's names; the four in the middle are `layer1` to `layer4` of the network."""
 
-_STEM, _HEAD, _SHORTCUT = "conv1 to maxpool", "avgpool, fc", ".downsample"
+_STEM, _HEAD, _SHORTCUT = f"{STEM[0]} to {STEM[-1]}", ", ".join(HEAD), ".downsample"
 
 
 @dataclass(frozen=True)
@@ -164,7 +155,7 @@ def _modules_of(step: Step) -> str:
     first, *rest = step.name.split(".")
     if rest:
         return f"{first}[{rest[0]}]"
-    return _HEAD if first in _HEAD.split(", ") else _STEM
+    return _HEAD if first in HEAD else _STEM
 
 
 def _steps(model: nn.Module, record: Anatomy) -> list[Step]:

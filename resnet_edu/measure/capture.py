@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.measure.as_found import hooked, in_mode
+from resnet_edu.as_found import hooked, in_mode
 
 
-def capture(model: nn.Module, names: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:
-    """The outputs of the named modules for `inputs`, by name, in the order of `names`.
+def capture(model: nn.Module, names: Iterable[str], images: Tensor) -> dict[str, Tensor]:
+    """The outputs of the named modules for `images`, by name, in the order of `names`.
 
-    In evaluation mode and without gradients; `inputs` is what the model takes, usually (N, 3, H, W).
+    In evaluation mode and without gradients; `images` are (N, 3, H, W), or what else the model takes.
     Where a module works several times in one pass, its last output counts. The model is left as it was.
     Raises ValueError for a name that is no module's, and for a module that takes no part in the pass or
     puts out something else than one tensor.
@@ -33,7 +33,7 @@ def capture(model: nn.Module, names: Iterable[str], inputs: Tensor) -> dict[str,
 
     handles = [module.register_forward_hook(hook_for(name)) for name, module in modules.items()]
     with hooked(handles), in_mode(model, training=False), torch.no_grad():
-        model(inputs)
+        model(images)
     if missing := [repr(name) for name in modules if name not in outputs]:
         raise ValueError(f"Took no part in the forward pass: {', '.join(missing)}.")
     return {name: outputs[name] for name in modules}

@@ -20,7 +20,7 @@ KERNELS: dict[str, np.ndarray] = {
     "Horizontal edges": _STEP.T @ _ROW / 4,
     "Wide blur (5x5)": np.full((5, 5), 1 / 25),
 }
-"""Kernels by name, as a learner meets them in lesson 01. The edge kernels are Sobel's."""
+"""Kernels by name, as a learner meets them in the lesson on convolution. The edge kernels are Sobel's."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Convolution:
         return self.dilation * (len(self.kernel) - 1) + 1
 
 
-def convolve(
+def convolution(
     image: Tensor, kernel: np.ndarray, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> Convolution:
     """Move `kernel` (k, k) over the mean of the channels of `image` (C, H, W).

@@ -27,7 +27,10 @@ NORMALISATIONS = ("batch norm", "none")
 
 @dataclass(frozen=True)
 class FlowSetting:
-    """The five ingredients that lesson 02 changes. `shortcut` puts `+ x` around every two layers."""
+    """The five ingredients that the lesson on plain networks changes.
+
+    `shortcut` puts `+ x` around every two layers.
+    """
 
     depth: int = 20
     activation: str = "ReLU"
@@ -67,9 +70,9 @@ def flow_network(setting: FlowSetting, seed: int = 0) -> CifarResNet:
     return model
 
 
-def gradient_flow(setting: FlowSetting, inputs: Tensor, targets: Tensor, seed: int = 0) -> Signals:
+def gradient_flow(setting: FlowSetting, images: Tensor, labels: Tensor, seed: int = 0) -> Signals:
     """`signals` of `flow_network(setting, seed)` on one batch (N, 3, H, W) with labels (N,)."""
-    return signals(flow_network(setting, seed), inputs, targets)
+    return signals(flow_network(setting, seed), images, labels)
 
 
 def _swap(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> None:

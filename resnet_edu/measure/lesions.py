@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.measure.as_found import hooked, in_mode
+from resnet_edu import networks
+from resnet_edu.as_found import hooked, in_mode
+from resnet_edu.networks import block_names
 
 
 @dataclass(frozen=True)
@@ -57,24 +59,6 @@ class Lesions:
         return right / len(self.labels)
 
 
-def block_names(model: nn.Module) -> tuple[str, ...]:
-    """The names of the blocks in order: "layer1.0", "layer1.1", ...
-
-    Raises ValueError for a model without stages layer1, layer2, ... of blocks in a row.
-    """
-    stages = [
-        (name, stage)
-        for name, stage in model.named_children()
-        if name.startswith("layer") and isinstance(stage, nn.Sequential)
-    ]
-    if not stages:
-        raise ValueError(
-            f"This {type(model).__name__} has no stages layer1, layer2, ... of blocks. Give a "
-            "CifarResNet or a ResNet."
-        )
-    return tuple(f"{name}.{i}" for name, stage in stages for i in range(len(stage)))
-
-
 def without_block(model: nn.Module, name: str) -> nn.Module:
     """A copy of `model` in which block `name` is the identity. `model` is left as it is.
 
@@ -105,8 +89,7 @@ def shuffled(model: nn.Module, seed: int = 0) -> nn.Module:
     """
     generator = torch.Generator().manual_seed(seed)
     copied = copy.deepcopy(model)
-    for stage in dict.fromkeys(name.split(".")[0] for name in block_names(copied)):
-        blocks = copied.get_submodule(stage)
+    for blocks in networks.stages(copied).values():
         places = [i for i, block in enumerate(blocks) if _keeps_shape(block)]
         order = torch.randperm(len(places), generator=generator).tolist()
         moved = [blocks[places[i]] for i in order]
@@ -143,7 +126,7 @@ def lesions(model: nn.Module, images: Tensor, labels: Tensor) -> Lesions:
                 x = inputs[place]
                 for block in blocks[place + 1 :]:
                     x = block(x)
-                removed[name] = _classes(model.fc(model.avgpool(x).flatten(1)))
+                removed[name] = _classes(networks.classify(model, x))
     return Lesions(names, tuple(labels.tolist()), _classes(intact), removed)
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_edu.measure.as_found import hooked, in_mode
-from resnet_edu.measure.lesions import block_names
+from resnet_edu.as_found import hooked, in_mode
+from resnet_edu.networks import block_names, is_residual, last_norm
 
 
 def path_counts(blocks: int) -> tuple[int, ...]:
@@ -39,7 +39,7 @@ def path_gradients(
     """
     names = block_names(model)
     blocks = [model.get_submodule(name) for name in names]
-    if not all(hasattr(block, "downsample") for block in blocks):
+    if not all(is_residual(block) for block in blocks):
         raise ValueError(
             "This network has blocks without a shortcut (`downsample`): there is one path only. Give a "
             "residual network."
@@ -74,13 +74,9 @@ def _gradient_through(model: nn.Module, chosen: set[int], batch: tuple[Tensor, T
 
     hooks = [blocks[0].register_forward_pre_hook(start)]
     for place, block in enumerate(blocks):
-        part = block.downsample if place in chosen else _last_of_branch(block)
+        part = block.downsample if place in chosen else last_norm(block)
         hooks.append(part.register_forward_hook(cut))
     with hooked(hooks):
         loss = F.cross_entropy(model(batch[0]), batch[1])
     (gradient,) = torch.autograd.grad(loss, inputs)
     return gradient.double().norm().item()
-
-
-def _last_of_branch(block: nn.Module) -> nn.Module:
-    return block.bn3 if hasattr(block, "bn3") else block.bn2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.measure.as_found import in_mode
+from resnet_edu.as_found import in_mode
 
 
 def gradients_along_line(model: nn.Module, start: Tensor, end: Tensor, points: int = 128) -> Tensor:

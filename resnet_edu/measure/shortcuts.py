@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_edu.as_found import hooked
 from resnet_edu.blocks import BasicBlock, PlainBlock, conv1x1, padding_shortcut
-from resnet_edu.measure.as_found import hooked
-from resnet_edu.measure.lesions import block_names
-from resnet_edu.networks import Block, CifarResNet
+from resnet_edu.networks import Block, CifarResNet, block_names, last_norm
 
 
 class _Half(nn.Module):
@@ -88,16 +87,16 @@ def shortcut_network(setting: ShortcutSetting, seed: int = 0) -> CifarResNet:
         torch.manual_seed(seed)
         model = CifarResNet(SHORTCUTS[setting.shortcut], setting.depth)
     for name in block_names(model):
-        nn.init.constant_(model.get_submodule(name).bn2.weight, setting.gamma)
+        nn.init.constant_(last_norm(model.get_submodule(name)).weight, setting.gamma)
     return model
 
 
 def shortcut_signal(
-    setting: ShortcutSetting, inputs: Tensor, targets: Tensor, seed: int = 0
+    setting: ShortcutSetting, images: Tensor, labels: Tensor, seed: int = 0
 ) -> ShortcutSignal:
     """One forward and backward pass of `shortcut_network(setting, seed)` in training mode.
 
-    `inputs` are images (N, 3, H, W), `targets` (N,) class numbers.
+    `images` are images (N, 3, H, W), `labels` (N,) class numbers.
     """
     model = shortcut_network(setting, seed).train()
     names = block_names(model)
@@ -108,7 +107,7 @@ def shortcut_signal(
 
     hooks = [model.get_submodule(name).register_forward_hook(note_output) for name in names]
     with hooked(hooks), torch.enable_grad():
-        loss = F.cross_entropy(model(inputs), targets)
+        loss = F.cross_entropy(model(images), labels)
         gradients = torch.autograd.grad(loss, outputs)
     blocks = (
         BlockSignal(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from resnet_edu.measure.as_found import hooked, in_mode
+from resnet_edu.as_found import hooked, in_mode
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Signals:
         return last / second if second else float("nan")
 
 
-def signals(model: nn.Module, inputs: Tensor, targets: Tensor) -> Signals:
+def signals(model: nn.Module, images: Tensor, labels: Tensor) -> Signals:
     """Measure one forward and one backward pass in training mode.
 
-    `inputs` is what the model takes, usually (N, 3, H, W); `targets` (N,) are class numbers. The model
+    `images` are (N, 3, H, W), or what else the model takes; `labels` (N,) are class numbers. The model
     is left as it was. Raises ValueError for a model with fewer than two convolutions.
     """
     convolutions = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d)}
@@ -77,12 +77,12 @@ def signals(model: nn.Module, inputs: Tensor, targets: Tensor) -> Signals:
 
     handles = [m.register_forward_pre_hook(hook_for(n)) for n, m in convolutions.items()]
     with hooked(handles), in_mode(model, training=True), torch.enable_grad():
-        logits = functional_call(model, weights | statistics, (inputs,))
+        logits = functional_call(model, weights | statistics, (images,))
         if len(scales) < 2:
             raise ValueError(
                 f"Of its convolutions, only {len(scales)} took part in the forward pass."
             )
-        loss = F.cross_entropy(logits, targets)
+        loss = F.cross_entropy(logits, labels)
         of_weight = {name: weights[f"{name}.weight"] for name in scales}
         gradients = torch.autograd.grad(loss, list(of_weight.values()))
 

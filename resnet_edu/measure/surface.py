@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from resnet_edu.measure.as_found import in_mode
+from resnet_edu.as_found import in_mode
 
 Direction = Mapping[str, Tensor]
 """For each parameter, by name, where to move it; parameters that are not named stay."""

@@ -4,10 +4,11 @@ from resnet_edu.widgets.architecture import ArchitectureExplorer
 from resnet_edu.widgets.convolution import ConvolutionExplorer
 from resnet_edu.widgets.corrections import CorrectionsExplorer
 from resnet_edu.widgets.dial import TransferDial
-from resnet_edu.widgets.explorer import Explorer, View
+from resnet_edu.widgets.explorer import Explorer
+from resnet_edu.widgets.features import FeatureExplorer
 from resnet_edu.widgets.gradient_flow import GradientFlowExplorer
-from resnet_edu.widgets.inside import AttentionExplorer, FeatureExplorer
-from resnet_edu.widgets.lesions import LesionExplorer
+from resnet_edu.widgets.heat_map import HeatMapExplorer
+from resnet_edu.widgets.lesions import LesionsExplorer
 from resnet_edu.widgets.lesson import Prediction, Question, progress
 from resnet_edu.widgets.race import DegradationRace
 from resnet_edu.widgets.shortcuts import ShortcutExplorer
@@ -15,20 +16,19 @@ from resnet_edu.widgets.stop import Stop, stop_without
 
 __all__ = [
     "ArchitectureExplorer",
-    "AttentionExplorer",
     "ConvolutionExplorer",
     "CorrectionsExplorer",
     "DegradationRace",
     "Explorer",
     "FeatureExplorer",
     "GradientFlowExplorer",
-    "LesionExplorer",
+    "HeatMapExplorer",
+    "LesionsExplorer",
     "Prediction",
     "Question",
     "ShortcutExplorer",
     "Stop",
     "TransferDial",
-    "View",
     "progress",
     "stop_without",
 ]

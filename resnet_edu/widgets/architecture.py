@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from itertools import product
 from typing import Any
 
 import ipywidgets as widgets
 
 from resnet_edu import draw, measure
-from resnet_edu.widgets.explorer import Explorer, View
+from resnet_edu.draw import Picture
+from resnet_edu.widgets.explorer import Explorer, bold
 
 _IMAGE_SIZES = (32, 64, 128, 224, 320, 448)
 
@@ -23,7 +23,7 @@ class ArchitectureExplorer(Explorer):
     def __init__(self) -> None:
         for depth, size in product(measure.RESNETS, _IMAGE_SIZES):
             measure.architecture(depth, size)  # it remembers what it has measured
-        self._drawing = draw.ArchitecturePicture()
+        self._drawing = draw.ArchitectureDrawing()
         self._network = widgets.SelectionSlider(options=tuple(measure.RESNETS), value=50)
         self._stage = widgets.SelectionSlider(options=measure.STAGES, value="conv3_x")
         self._block = widgets.SelectionSlider(options=(1, 2, 3, 4))
@@ -37,15 +37,12 @@ class ArchitectureExplorer(Explorer):
             width=820,
         )
 
-    def view(self, **values: Any) -> View:
+    def view(self, **values: Any) -> tuple[Picture, str]:
         """The picture for "Network", "Image size", "Stage" and, where the stage has blocks, "Block"."""
         record = measure.architecture(values["Network"], values["Image size"])
         stage = record.stage(values["Stage"])
         place = stage[min(values["Block"], len(stage)) - 1]
-        png = self._drawing.update(record, place)
-        reading = draw.architecture_reading(place)
-        alt = f"{reading} {self._drawing.axes.get_label()}"
-        return View(png, f"<b>{html.escape(reading)}</b>", alt)
+        return self._drawing.update(record, place), bold(draw.architecture_reading(place))
 
     def _follow(self, change: object = None) -> None:
         record = measure.architecture(self._network.value)
@@ -54,8 +51,7 @@ class ArchitectureExplorer(Explorer):
         options = tuple(range(1, blocks + 1)) or self._block.options
         if self._block.options != options:
             kept = min(self._block.value, blocks)
-            self._block.unobserve(self._follow, "value")  # one picture for one key press, not two
-            self._block.options = options
-            self._block.value = kept
-            self._block.observe(self._follow, "value")
+            with self._unheard(self._block):
+                self._block.options = options
+                self._block.value = kept
         super()._follow(change)

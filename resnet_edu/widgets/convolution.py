@@ -9,7 +9,8 @@ import ipywidgets as widgets
 from torch import Tensor
 
 from resnet_edu import draw, measure
-from resnet_edu.widgets.explorer import Explorer, View
+from resnet_edu.draw import Picture
+from resnet_edu.widgets.explorer import Explorer
 
 
 class ConvolutionExplorer(Explorer):
@@ -22,7 +23,7 @@ class ConvolutionExplorer(Explorer):
         if not images:
             raise ValueError("ConvolutionExplorer needs an image: {'flower': data.photo('flower')}")
         self._images = dict(images)
-        self._drawing = draw.ConvolutionPicture()
+        self._drawing = draw.ConvolutionDrawing()
         super().__init__(
             {
                 "Image": widgets.Dropdown(options=list(self._images)),
@@ -34,17 +35,16 @@ class ConvolutionExplorer(Explorer):
             width=1000,
         )
 
-    def view(self, **values: Any) -> View:
+    def view(self, **values: Any) -> tuple[Picture, str]:
         """The convolution for these values of "Image", "Kernel", "Stride", "Padding", "Dilation"."""
         stride, padding, dilation = (values[name] for name in ("Stride", "Padding", "Dilation"))
-        record = measure.convolve(
+        record = measure.convolution(
             self._images[values["Image"]],
             measure.KERNELS[values["Kernel"]],
             stride,
             padding,
             dilation,
         )
-        axes = self._drawing.update(record)
         height, out = len(record.image), len(record.output)
         reading = (
             f"The kernel spans <b>{record.span}</b> pixels "
@@ -53,5 +53,4 @@ class ConvolutionExplorer(Explorer):
             "The width follows in the same way. Orange: where the kernel starts; "
             "dashed: the edge of the padding."
         )
-        alt = " ".join(ax.get_label() for ax in axes)
-        return View(draw.png(self._drawing.figure, compress_level=1), reading, alt)
+        return self._drawing.update(record), reading

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
 from torch import Tensor
 
 from resnet_edu import draw
-from resnet_edu.widgets.explorer import Explorer, View
+from resnet_edu.draw import Picture
+from resnet_edu.widgets.explorer import Explorer, bold
 
 Missing = frozenset[str]
 """The corrections that are missing."""
@@ -39,20 +40,19 @@ class CorrectionsExplorer(Explorer):
                 f"{2 ** len(self._corrections)} sets of missing corrections, and got {len(found)}."
             )
         self._expected, self._found = expected, found
-        self._pixels = images.cpu().numpy()
+        self._images = images.cpu().numpy()
         classes = [str(i) for i in range(expected.shape[1])]
-        self._drawing = draw.CorrectionsPicture(self._pixels.shape[2:], classes)
+        self._drawing = draw.CorrectionsDrawing(self._images.shape[2:], classes)
         boxes = {name: widgets.Checkbox(value=name not in start) for name in self._corrections}
         numbers = widgets.SelectionSlider(options=range(1, len(images) + 1))
         super().__init__({**boxes, "Image": numbers}, width=1000)
 
-    def view(self, **values: Any) -> View:
+    def view(self, **values: Any) -> tuple[Picture, str]:
         """The picture for these boxes, by the name of the correction, and for "Image", from 1."""
         missing = [name for name in self._corrections if not values[name]]
         found, image = self._found[frozenset(missing)], values["Image"] - 1
-        png = self._drawing.update(
-            self._pixels[image], f"image {image + 1}", self._expected[image], found[image]
+        picture = self._drawing.update(
+            self._images[image], f"image {image + 1}", self._expected[image], found[image]
         )
         reading = draw.corrections_reading(self._expected, found, missing, image)
-        said = " ".join(ax.get_label() for ax in self._drawing.axes)
-        return View(png, f"<b>{html.escape(reading)}</b>", f"{said} {reading}")
+        return replace(picture, words=f"{picture.words} {reading}"), bold(reading)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from resnet_edu import draw, training, transfer
+from resnet_edu.draw import Picture
 from resnet_edu.training import History, Recipe
 from resnet_edu.widgets.background import Trainer
-from resnet_edu.widgets.explorer import View
 
 STEPS, BATCH_SIZE = 30, 32
 MEASURED_EVERY = 10
@@ -66,7 +66,7 @@ class TransferDial(Trainer):
         self._outputs: dict[str | None, tuple[Tensor, Tensor]] = {
             None: (self._labelled.tensors[0], held_out.tensors[0])
         }
-        self._drawing = draw.DialPicture([f"{c}" for c in range(self._classes)], STEPS)
+        self._drawing = draw.TransferDialDrawing([f"{c}" for c in range(self._classes)], STEPS)
         self._forget()
         self.runs: dict[str, float] = {}
         first = DialSetting(labels_per_class=min(20, labels[-1]))
@@ -86,7 +86,7 @@ class TransferDial(Trainer):
         row = widgets.Layout(flex_flow="row wrap", width="100%")
         super().__init__(widgets.Box(list(self.controls.values()), layout=row), width=1000)
         self.prepare()()
-        self._show_first(self._view("<b>The first run.</b>"))
+        self._show_first(*self._view("<b>The first run.</b>"))
 
     @property
     def setting(self) -> DialSetting:
@@ -109,13 +109,13 @@ class TransferDial(Trainer):
 
     def _tune(self, model: nn.Module, setting: DialSetting) -> None:
         frozen, rest = transfer.split(model, setting.freeze)
-        self._show(self._view(f"What the frozen stages make of the images ({setting}) ..."))
+        self._show(*self._view(f"What the frozen stages make of the images ({setting}) ..."))
         if setting.freeze not in self._outputs:
             computed = [
                 self._compute(frozen, d.tensors[0]) for d in (self._labelled, self._held_out)
             ]
             if self.ended.is_set():
-                self._show(self._view("<b>Stopped.</b>"))
+                self._show(*self._view("<b>Stopped.</b>"))
                 return
             self._outputs[setting.freeze] = tuple(computed)
         known, unknown = self._outputs[setting.freeze]
@@ -129,7 +129,7 @@ class TransferDial(Trainer):
         finally:
             run.close()
             over = "Stopped" if self._history.stopped else "Finished"
-            self._show(self._view(f"<b>{over}.</b>"))
+            self._show(*self._view(f"<b>{over}.</b>"))
 
     def _train(
         self, run: Iterator[History], rest: nn.Module, unknown: Tensor, setting: DialSetting
@@ -147,7 +147,7 @@ class TransferDial(Trainer):
             if self.ended.is_set():
                 return
             if time.monotonic() - drawn > _PAUSE:
-                self._show(self._view(""))
+                self._show(*self._view(""))
                 drawn = time.monotonic()
 
     def _compute(self, network: nn.Module, images: Tensor) -> Tensor:
@@ -166,10 +166,9 @@ class TransferDial(Trainer):
         self.runs.pop(str(setting), None)  # a run that is made again moves to the end
         self.runs[str(setting)] = float((taken_for == labels).float().mean())
 
-    def _view(self, said: str) -> View:
-        png = self._drawing.update(self._history, self._confusion, list(self.runs.items()))
-        alt = " ".join(ax.get_label() for ax in self._drawing.axes)
-        return View(png, f"{said} {_reading(self._history)}", alt)
+    def _view(self, said: str) -> tuple[Picture, str]:
+        picture = self._drawing.update(self._history, self._confusion, list(self.runs.items()))
+        return picture, f"{said} {_reading(self._history)}"
 
 
 def _recipe(setting: DialSetting, rest: nn.Module) -> Recipe:

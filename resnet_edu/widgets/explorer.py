@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
 import torch
 import traitlets
+from torch import Tensor
+
+from resnet_edu.draw import Picture
 
 
-@dataclass(frozen=True)
-class View:
-    """What an explorer shows for one position of its controls.
-
-    `png` is the picture, `reading` the sentence below it (HTML), `alt` the picture in words.
-    """
-
-    png: bytes
-    reading: str
-    alt: str
-
-
-class _Picture(widgets.Image):
+class _Image(widgets.Image):
     """An image that can say in words what it shows: `tooltip` becomes the title of the page's <img>.
 
     The browser's side looks for a description before it sets a title, and fails where there is none, as
@@ -43,7 +33,7 @@ class Shown(widgets.VBox):
     """
 
     def __init__(self, controls: widgets.Widget, width: int) -> None:
-        self._picture = _Picture(
+        self._picture = _Image(
             format="png", layout=widgets.Layout(width=f"{width}px", max_width="100%", height="auto")
         )
         self._reading = widgets.HTML()
@@ -53,15 +43,16 @@ class Shown(widgets.VBox):
             layout=widgets.Layout(align_items="flex-start", width="100%"),
         )
 
-    def _show(self, view: View) -> None:
+    def _show(self, picture: Picture, reading: str) -> None:
+        """Show a picture, and below it a sentence (HTML)."""
         with self._picture.hold_sync():  # one message: the page draws the picture once
-            self._picture.tooltip = view.alt
-            self._picture.value = view.png
-        self._reading.value = f'<div role="status" style="max-width: 900px">{view.reading}</div>'
+            self._picture.tooltip = picture.words
+            self._picture.value = picture.png
+        self._reading.value = f'<div role="status" style="max-width: 900px">{reading}</div>'
 
-    def _show_first(self, view: View) -> None:
-        self._show(view)
-        self._first = view
+    def _show_first(self, picture: Picture, reading: str) -> None:
+        self._show(picture, reading)
+        self._first = picture
 
     def _say(self, error: Exception | None) -> None:
         self._error.value = (
@@ -77,7 +68,7 @@ class Shown(widgets.VBox):
         bundle = super()._repr_mimebundle_(**options) or {}
         bundle["image/png"] = base64.b64encode(self._first.png).decode()
         bundle["text/plain"] = f"({type(self).__name__}: run the notebook to move it)"
-        return bundle, {"image/png": {"alt": self._first.alt}}
+        return bundle, {"image/png": {"alt": self._first.words}}
 
 
 class Explorer(Shown):
@@ -96,23 +87,64 @@ class Explorer(Shown):
         self._controls = controls
         row = widgets.Layout(flex_flow="row wrap", width="100%")
         super().__init__(widgets.Box(list(controls.values()), layout=row), width)
-        self._show_first(self.view(**self._values()))  # an error here is the caller's: it is raised
+        # An error here is the caller's: it is raised.
+        self._show_first(*self.view(**self._values()))
 
-    def view(self, **values: Any) -> View:
-        """Measure and draw for these values of the controls, by label."""
+    def view(self, **values: Any) -> tuple[Picture, str]:
+        """The picture for these values of the controls, by label, and a sentence (HTML) that reads it."""
         raise NotImplementedError
 
     def _follow(self, _change: object = None) -> None:
         try:
-            view = self.view(**self._values())
+            shown = self.view(**self._values())
         except Exception as error:  # shown here, for in a callback it would show nowhere
             self._say(error)
             return
         self._say(None)
-        self._show(view)
+        self._show(*shown)
 
     def _values(self) -> dict[str, Any]:
         return {label: control.value for label, control in self._controls.items()}
+
+    @contextmanager
+    def _unheard(self, control: widgets.DOMWidget) -> Iterator[None]:
+        """In the `with` block the picture does not follow this control: one picture for one key press."""
+        control.unobserve(self._follow, "value")
+        try:
+            yield
+        finally:
+            control.observe(self._follow, "value")
+
+
+class Comparing(Explorer):
+    """An explorer that measures each setting once, and shows the one before in grey, for comparison.
+
+    A subclass writes `measure`, and in `view` it asks `now_and_before`.
+    """
+
+    def __init__(self, controls: dict[str, widgets.DOMWidget], width: int) -> None:
+        self._measured: dict[Hashable, Any] = {}
+        self._now: Hashable = None
+        super().__init__(controls, width)
+
+    def measure(self, setting: Hashable) -> Any:
+        """The record of a setting."""
+        raise NotImplementedError
+
+    def now_and_before(self, setting: Hashable) -> tuple[Any, Any]:
+        """The record of a setting, and that of the setting before, or None."""
+        before = self._measured.get(self._now)
+        if setting not in self._measured:
+            with one_thread():
+                self._measured[setting] = self.measure(setting)
+        self._now = setting
+        return self._measured[setting], before
+
+
+def bold(reading: str, before: str | None = None) -> str:
+    """A sentence as HTML, and below it the one of the setting before, if there is one."""
+    ghost = f"<br><span>Before: {html.escape(before)}</span>" if before else ""
+    return f"<b>{html.escape(reading)}</b>{ghost}"
 
 
 @contextmanager
@@ -124,3 +156,15 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def require_images(images: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where `images` are not one square image (3, side, side) or more, by name."""
+    if not images:
+        raise ValueError("An explorer needs an image: {'a letter': image}.")
+    for name, image in images.items():
+        if image.dim() != 3 or image.shape[1] != image.shape[2]:
+            raise ValueError(
+                f"Image {name!r} has the shape {tuple(image.shape)}, not (3, side, side). "
+                "weights.preprocess makes such images."
+            )

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import ipywidgets as widgets
 from torch import Tensor
 
 from resnet_edu import draw, measure
+from resnet_edu.draw import Picture
 from resnet_edu.measure import FlowSetting, Signals
-from resnet_edu.widgets.explorer import Explorer, View, one_thread
+from resnet_edu.widgets.explorer import Comparing, bold
 
 _SHORTCUTS = {"none": False, "+ x": True}
 
 
-class GradientFlowExplorer(Explorer):
+class GradientFlowExplorer(Comparing):
     """Gradient and activation of every layer for one batch (N, 3, H, W) with labels (N,).
 
     The setting before the present one stays in grey, for comparison.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
-        self._batch = inputs, targets
-        self._measured: dict[FlowSetting, Signals] = {}
-        self._now: FlowSetting | None = None
-        self._drawing = draw.FlowPicture()
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self._batch = images, labels
+        self._drawing = draw.GradientFlowDrawing()
         super().__init__(
             {
                 "Depth": widgets.SelectionSlider(options=measure.DEPTHS, value=20),
@@ -39,7 +37,7 @@ class GradientFlowExplorer(Explorer):
             width=1100,
         )
 
-    def view(self, **values: Any) -> View:
+    def view(self, **values: Any) -> tuple[Picture, str]:
         """The flow for "Depth", "Activation", "Initialisation", "Normalisation", "Shortcut"."""
         setting = FlowSetting(
             depth=values["Depth"],
@@ -48,24 +46,10 @@ class GradientFlowExplorer(Explorer):
             normalisation=values["Normalisation"],
             shortcut=_SHORTCUTS[values["Shortcut"]],
         )
-        record, before = self._measure(setting), self._measured.get(self._now)
-        png = self._drawing.update(record, before, "residual" if setting.shortcut else "plain")
-        self._now = setting
-        reading = draw.flow_reading(record)
-        ghost = (
-            f"<br><span>Before: {html.escape(draw.flow_reading(before))}</span>" if before else ""
-        )
-        first, last = record.layers[0], record.layers[-1]
-        alt = (
-            f"Two curves over {len(record.layers)} layers. Gradient norm: "
-            f"{first.gradient_norm:.1e} at the first layer, {last.gradient_norm:.1e} at the last. "
-            f"Scale of what flows in: {first.activation_scale:.1e} at the first, "
-            f"{last.activation_scale:.1e} at the last. {reading}"
-        )
-        return View(png, f"<b>{html.escape(reading)}</b>{ghost}", alt)
+        record, before = self.now_and_before(setting)
+        picture = self._drawing.update(record, before, "residual" if setting.shortcut else "plain")
+        return picture, bold(*map(draw.gradient_flow_reading, filter(None, (record, before))))
 
-    def _measure(self, setting: FlowSetting) -> Signals:
-        if setting not in self._measured:
-            with one_thread():
-                self._measured[setting] = measure.gradient_flow(setting, *self._batch)
-        return self._measured[setting]
+    def measure(self, setting: FlowSetting) -> Signals:
+        """Gradient and activation of every layer, for the explorer's batch."""
+        return measure.gradient_flow(setting, *self._batch)

@@ -15,7 +15,6 @@ from resnet_edu import draw, training
 from resnet_edu.networks import cifar_plain, cifar_resnet
 from resnet_edu.training import History, Recipe
 from resnet_edu.widgets.background import Trainer
-from resnet_edu.widgets.explorer import View
 
 _DEPTHS = (8, 14, 20, 32, 44, 56)
 _KINDS = ("plain", "residual", "none")
@@ -38,7 +37,7 @@ class DegradationRace(Trainer):
 
     def __init__(self, data: TensorDataset) -> None:
         self._data = data
-        self._drawing = draw.RacePicture(len(_START), _RECIPE.steps)
+        self._drawing = draw.DegradationRaceDrawing(len(_START), _RECIPE.steps)
         self.histories: dict[str, History] = {}
         self.lanes = [_lane(kind, depth) for kind, depth in _START]
         lanes = [
@@ -47,7 +46,7 @@ class DegradationRace(Trainer):
         ]
         wrap = widgets.Layout(flex_flow="row wrap", width="100%")
         super().__init__(widgets.Box(lanes, layout=wrap), width=990)
-        self._show_first(self._view({}, "Choose two or three networks and press Start."))
+        self._show_first(self._drawing.update({}), "Choose two or three networks and press Start.")
 
     def prepare(self) -> Callable[[], None]:
         """A race of the chosen networks, from their first weights."""
@@ -82,17 +81,13 @@ class DegradationRace(Trainer):
                         return
                     histories[name] = next(run)
                 if time.monotonic() - drawn > _PAUSE:
-                    self._show(self._view(histories, _reading(histories)))
+                    self._show(self._drawing.update(histories), _reading(histories))
                     drawn = time.monotonic()
         finally:
             for run in runs.values():
                 run.close()
             over = "Finished" if not _least(histories).stopped else "Stopped"
-            self._show(self._view(histories, f"<b>{over}.</b> {_reading(histories)}"))
-
-    def _view(self, histories: dict[str, History], reading: str) -> View:
-        png = self._drawing.update(histories)
-        return View(png, reading, self._drawing.axes.get_label())
+            self._show(self._drawing.update(histories), f"<b>{over}.</b> {_reading(histories)}")
 
 
 def _lane(kind: str, depth: int) -> tuple[widgets.Dropdown, widgets.Dropdown]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import ipywidgets as widgets
 from torch import Tensor
 
 from resnet_edu import draw, measure
+from resnet_edu.draw import Picture
 from resnet_edu.measure import ShortcutSetting, ShortcutSignal
-from resnet_edu.widgets.explorer import Explorer, View, one_thread
+from resnet_edu.widgets.explorer import Comparing, bold
 
 _GAMMAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-class ShortcutExplorer(Explorer):
+class ShortcutExplorer(Comparing):
     """Signal and gradient at every block, untrained, for one batch (N, 3, H, W) with labels (N,).
 
     The setting before the present one stays in grey, for comparison.
@@ -23,9 +23,7 @@ class ShortcutExplorer(Explorer):
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         self._batch = images, labels
-        self._measured: dict[ShortcutSetting, ShortcutSignal] = {}
-        self._now: ShortcutSetting | None = None
-        self._drawing = draw.ShortcutPicture()
+        self._drawing = draw.ShortcutDrawing()
         super().__init__(
             {
                 "Shortcut": widgets.Dropdown(options=list(measure.SHORTCUTS), value="identity"),
@@ -35,24 +33,14 @@ class ShortcutExplorer(Explorer):
             width=1100,
         )
 
-    def view(self, **values: Any) -> View:
+    def view(self, **values: Any) -> tuple[Picture, str]:
         """The signals for "Shortcut", "Depth" and "Gamma at start"."""
         setting = ShortcutSetting(values["Shortcut"], values["Depth"], values["Gamma at start"])
-        record, before = self._measure(setting), self._measured.get(self._now)
+        record, before = self.now_and_before(setting)
         colour = "plain" if setting.shortcut == "none" else "residual"
-        png = self._drawing.update(record, before, colour)
-        self._now = setting
-        reading = draw.shortcut_reading(record)
-        ghost = (
-            f"<br><span>Before: {html.escape(draw.shortcut_reading(before))}</span>"
-            if before
-            else ""
-        )
-        said = " ".join(ax.get_label() for ax in self._drawing.axes)
-        return View(png, f"<b>{html.escape(reading)}</b>{ghost}", f"{said} {reading}")
+        picture = self._drawing.update(record, before, colour)
+        return picture, bold(*map(draw.shortcut_reading, filter(None, (record, before))))
 
-    def _measure(self, setting: ShortcutSetting) -> ShortcutSignal:
-        if setting not in self._measured:
-            with one_thread():
-                self._measured[setting] = measure.shortcut_signal(setting, *self._batch)
-        return self._measured[setting]
+    def measure(self, setting: ShortcutSetting) -> ShortcutSignal:
+        """Scale and gradient at the output of every block, for the explorer's batch."""
+        return measure.shortcut_signal(setting, *self._batch)

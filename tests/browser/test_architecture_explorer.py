@@ -1,4 +1,4 @@
-"""The explorer of lesson 05, moved by keyboard in a real browser."""
+"""The explorer of the lesson on ResNet-50, moved by keyboard in a real browser."""
 
 from __future__ import annotations
 

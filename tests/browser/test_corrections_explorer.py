@@ -1,4 +1,4 @@
-"""The explorer of lesson 10, moved by keyboard in a real browser, with probabilities that are made up."""
+"""The explorer of the lesson on two frameworks, moved by keyboard in a browser, with made-up numbers."""
 
 from __future__ import annotations
 

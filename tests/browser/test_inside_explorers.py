@@ -1,4 +1,4 @@
-"""The explorers of lesson 06, moved by keyboard in a real browser."""
+"""The explorers of the lesson on the inside of a ResNet, moved by keyboard in a real browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CELLS = [
         "widgets.FeatureExplorer(network, letters, images)"
     ),
     new_markdown_cell("## The next one"),
-    new_code_cell("widgets.AttentionExplorer(network, letters, data.GLYPHS)"),
+    new_code_cell("widgets.HeatMapExplorer(network, letters, data.GLYPHS)"),
 ]
 FEATURE, ATTENTION = 1, 3
 

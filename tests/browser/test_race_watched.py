@@ -1,4 +1,4 @@
-"""The race of lesson 03 in a real browser: started, watched, stopped, started again, closed."""
+"""The race of the lesson on degradation in a browser: started, watched, stopped, started again, closed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ CELLS = [
     new_markdown_cell("## Another widget"),
     new_code_cell('slider = widgets.Prediction("How many?", ["digits"], 0, 10)\nslider'),
     new_code_cell("import threading\nsum(t.name == 'race' for t in threading.enumerate())"),
+    new_code_cell(  # with its progress bar
+        "from resnet_edu import networks, training\n\n"
+        "training.fit(networks.cifar_plain(8), data.digits(), training.Recipe(steps=2))"
+    ),
 ]
 RACE, OTHER, THREADS = 1, 3, 4
 
@@ -97,4 +101,5 @@ def test_running_the_cell_again_leaves_no_thread_behind(open_notebook: OpenNoteb
 def test_fits_a_narrow_screen(open_notebook: OpenNotebook) -> None:
     notebook = open_notebook("race.ipynb", width=900)
     notebook.run_all()
+    assert notebook.errors() == []
     assert notebook.too_wide() == []

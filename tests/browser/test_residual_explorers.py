@@ -1,4 +1,4 @@
-"""The explorers of lesson 04, moved by keyboard in a real browser."""
+"""The explorers of the lesson on identity mappings, moved by keyboard in a real browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CELLS = [
     new_markdown_cell("## The next one"),
     new_code_cell(
         'models = {"ResNet-14": networks.cifar_resnet(14), "plain-14": networks.cifar_plain(14)}\n'
-        "widgets.LesionExplorer(models, images, labels)"
+        "widgets.LesionsExplorer(models, images, labels)"
     ),
 ]
 SHORTCUT, LESION = 1, 3

@@ -25,7 +25,7 @@ SHEETS = {  # the sheet, the task's name, a wrong answer, what the panel says ab
         SIZE + "(size + 2 * padding - kernel_size) // stride + 1",
     ),
     "mode": (
-        "exercises/07_transfer_learning.ipynb",
+        "exercises/08_transfer_learning.ipynb",
         "train_mode",
         MODE.format("pass", "[m.eval() for m in model.modules() if frozen(m)]")
         + "\nfrozen = lambda m: isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad",

@@ -1,4 +1,4 @@
-"""Answers to exercise sheet 01, as people write them."""
+"""Answers to the tasks on convolution blocks, as people write them."""
 
 # ruff: noqa: ARG001, ARG002, N801 - wrong answers are wrong in this too
 
@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import torch
-from bank import right, wrong
+from bank import right, wrong, wrong_edits
 from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu import blocks, checks
 
-# 1.1
+# conv_output_size
 
 
 @right(checks.conv_output_size)
@@ -59,109 +59,62 @@ right(checks.conv_output_size)(
 )
 
 
-@wrong(checks.conv_output_size, "kernel-ignored")
-def forgets_the_kernel(size, kernel_size, stride=1, padding=0):
-    return (size + 2 * padding) // stride
-
-
-@wrong(checks.conv_output_size, "wrong-type")
-def float_tensor(size, kernel_size, stride=1, padding=0):
-    return torch.tensor((size + 2 * padding - kernel_size) / stride + 1)
-
-
-@wrong(checks.conv_output_size, "no-floor")
-def true_division(size, kernel_size, stride=1, padding=0):
-    return 1 + (size - kernel_size + 2 * padding) / stride
-
-
-@wrong(checks.conv_output_size, "returns-float")
-def floor_of_numpy(size, kernel_size, stride=1, padding=0):
-    return np.floor((size - kernel_size + 2 * padding) / stride + 1)
-
-
-@wrong(checks.conv_output_size, "rounded-up")
-def ceil(size, kernel_size, stride=1, padding=0):
-    return math.ceil((size - kernel_size + 2 * padding) / stride + 1)
-
-
-@wrong(checks.conv_output_size, "rounded-to-nearest")
-def rounded(size, kernel_size, stride=1, padding=0):
-    return round((size - kernel_size + 2 * padding) / stride + 1)
-
-
-@wrong(checks.conv_output_size, "no-plus-one")
-def steps_only(size, kernel_size, stride=1, padding=0):
-    size += 2 * padding
-    return (size - kernel_size) // stride
-
-
-@wrong(checks.conv_output_size, "plus-one-too-early")
-def brackets_missing(size, kernel_size, stride=1, padding=0):
-    return (size - kernel_size + 2 * padding + 1) // stride
-
-
-@wrong(checks.conv_output_size, "padding-once")
-def one_side(size, kernel_size, stride=1, padding=0):
-    padded = size + padding
+@right(checks.conv_output_size)
+def in_two_steps(size, kernel_size, stride=1, padding=0):
+    padded = size + 2 * padding
     return (padded - kernel_size) // stride + 1
 
 
-@wrong(checks.conv_output_size, "padding-ignored")
-def padding_forgotten(size, kernel_size, stride=1, padding=0):
-    return int((size - kernel_size) / stride) + 1
+wrong_edits(
+    checks.conv_output_size,
+    in_two_steps,
+    r"""
+    kernel-ignored
+        (padded - kernel_size) // stride + 1 => padded // stride
+    no-floor
+        // stride => / stride
+    returns-float
+        (padded - kernel_size) // stride + 1 => np.floor((padded - kernel_size) / stride + 1)
+    rounded-up
+        (padded - kernel_size) // stride + 1 => math.ceil((padded - kernel_size) / stride + 1)
+    rounded-to-nearest
+        (padded - kernel_size) // stride + 1 => round((padded - kernel_size) / stride + 1)
+    no-plus-one
+        stride + 1 => stride
+    plus-one-too-early
+        kernel_size) // stride + 1 => kernel_size + 1) // stride
+    padding-once
+        2 * padding => padding
+    padding-ignored
+        (padded - kernel_size) // stride => int((size - kernel_size) / stride)
+    padding-after-stride
+        (padded - kernel_size) // stride => (size - kernel_size) // stride + padding * 2
+    stride-ignored
+        (padded - kernel_size) // stride => padded - kernel_size
+    only-stride
+        (padded - kernel_size) // stride + 1 => (size + stride - 1) // stride
+    kernel-off-by-one
+        padded - kernel_size => padded - (kernel_size - 1)
+    parameter-order
+        stride=1, padding=0 => padding=0, stride=1
+    parameter-names
+        size, kernel_size, stride=1, padding=0): => n, kernel, stride=1, padding=0):
+        padded = size => size, kernel_size = n, kernel\npadded = size
+    wrong-signature
+        stride=1, padding=0 => stride, padding
+    returns-none
+        return (padded - kernel_size) // stride + 1 => print((padded - kernel_size) // stride + 1)
+    wrong-type
+        (padded - kernel_size) // stride + 1 => torch.tensor((padded - kernel_size) / stride + 1)
+
+        (padded - kernel_size) // stride + 1 => f"{(padded - kernel_size) // stride + 1} pixels"
+    raised-error
+        2 * padding => 2 * pading
+    """,
+)
 
 
-@wrong(checks.conv_output_size, "padding-after-stride")
-def padded_afterwards(size, kernel_size, stride=1, padding=0):
-    return (size - kernel_size) // stride + 1 + padding * 2
-
-
-@wrong(checks.conv_output_size, "stride-ignored")
-def stride_forgotten(size, kernel_size, stride=1, padding=0):
-    return size - kernel_size + 2 * padding + 1
-
-
-@wrong(checks.conv_output_size, "only-stride")
-def as_if_same(size, kernel_size, stride=1, padding=0):
-    return (size + stride - 1) // stride
-
-
-@wrong(checks.conv_output_size, "kernel-off-by-one")
-def kernel_less_one(size, kernel_size, stride=1, padding=0):
-    return (size + 2 * padding - (kernel_size - 1)) // stride + 1
-
-
-@wrong(checks.conv_output_size, "parameter-order")
-def other_order(size, kernel_size, padding=0, stride=1):
-    return (size + 2 * padding - kernel_size) // stride + 1
-
-
-@wrong(checks.conv_output_size, "parameter-names")
-def short_names(n, k, s=1, p=0):
-    return (n + 2 * p - k) // s + 1
-
-
-@wrong(checks.conv_output_size, "wrong-signature")
-def defaults_missing(size, kernel_size, stride, padding):
-    return (size + 2 * padding - kernel_size) // stride + 1
-
-
-@wrong(checks.conv_output_size, "returns-none")
-def prints_it(size, kernel_size, stride=1, padding=0):
-    print((size + 2 * padding - kernel_size) // stride + 1)
-
-
-@wrong(checks.conv_output_size, "wrong-type")
-def as_text(size, kernel_size, stride=1, padding=0):
-    return f"{(size + 2 * padding - kernel_size) // stride + 1} pixels"
-
-
-@wrong(checks.conv_output_size, "raised-error")
-def misspelt(size, kernel_size, stride=1, padding=0):
-    return (size + 2 * pading - kernel_size) // stride + 1  # noqa: F821
-
-
-# 1.2
+# conv_parameters
 
 
 @right(checks.conv_parameters)
@@ -199,77 +152,40 @@ def number_of_a_tensor(in_channels, out_channels, kernel_size, bias):
     return torch.tensor(weight.numel() + bias * out_channels)
 
 
-@wrong(checks.conv_parameters, "kernel-not-squared")
-def kernel_once(in_channels, out_channels, kernel_size, bias):
-    return in_channels * out_channels * kernel_size + (out_channels if bias else 0)
+wrong_edits(
+    checks.conv_parameters,
+    with_if,
+    r"""
+    kernel-not-squared
+        kernel_size * kernel_size => kernel_size
+
+        kernel_size * kernel_size => (kernel_size + kernel_size)
+    bias-forgotten
+        if bias: => if False:
+    bias-always
+        if bias: => if True:
+    bias-per-input-channel
+        n += out_channels => n += in_channels
+    bias-only-one
+        n += out_channels => n += 1
+    bias-per-kernel
+        n += out_channels => n += in_channels * out_channels
+    bias-per-weight
+        n += out_channels => n *= 2
+    in-channels-forgotten
+        in_channels * out_channels * => out_channels *
+    out-channels-forgotten
+        in_channels * out_channels * => in_channels *
+        n += out_channels => n += 1
+    channels-added
+        in_channels * out_channels * => (in_channels + out_channels) *
+    bias-reversed
+        if bias: => if not bias:
+    """,
+)
 
 
-@wrong(checks.conv_parameters, "kernel-not-squared")
-def kernel_twice(in_channels, out_channels, kernel_size, bias):
-    return in_channels * out_channels * (kernel_size + kernel_size) + (out_channels if bias else 0)
-
-
-@wrong(checks.conv_parameters, "bias-forgotten")
-def weights_only(in_channels, out_channels, kernel_size, bias):
-    return in_channels * out_channels * kernel_size**2
-
-
-@wrong(checks.conv_parameters, "bias-always")
-def always_a_bias(in_channels, out_channels, kernel_size, bias):
-    return (in_channels * kernel_size**2 + 1) * out_channels
-
-
-@wrong(checks.conv_parameters, "bias-per-input-channel")
-def bias_on_input(in_channels, out_channels, kernel_size, bias):
-    return out_channels * in_channels * kernel_size**2 + (in_channels if bias else 0)
-
-
-@wrong(checks.conv_parameters, "bias-only-one")
-def a_single_bias(in_channels, out_channels, kernel_size, bias):
-    n = out_channels * in_channels * kernel_size**2
-    if bias:
-        n += 1
-    return n
-
-
-@wrong(checks.conv_parameters, "bias-per-kernel")
-def bias_for_each_kernel(in_channels, out_channels, kernel_size, bias):
-    n = kernel_size**2
-    if bias:
-        n = n + 1
-    return n * in_channels * out_channels
-
-
-@wrong(checks.conv_parameters, "bias-per-weight")
-def bias_for_each_weight(in_channels, out_channels, kernel_size, bias):
-    n = out_channels * in_channels * kernel_size**2
-    return 2 * n if bias else n
-
-
-@wrong(checks.conv_parameters, "in-channels-forgotten")
-def as_if_depthwise(in_channels, out_channels, kernel_size, bias):
-    return kernel_size * kernel_size * out_channels + (out_channels if bias else 0)
-
-
-@wrong(checks.conv_parameters, "out-channels-forgotten")
-def one_filter(in_channels, out_channels, kernel_size, bias):
-    return in_channels * kernel_size**2 + int(bias)
-
-
-@wrong(checks.conv_parameters, "channels-added")
-def sum_of_channels(in_channels, out_channels, kernel_size, bias):
-    return kernel_size**2 * (in_channels + out_channels) + out_channels * bias
-
-
-@wrong(checks.conv_parameters, "bias-reversed")
-def no_bias(in_channels, out_channels, kernel_size, bias):
-    n = in_channels * out_channels * kernel_size**2
-    if not bias:
-        return n + out_channels
-    return n
-
-
-# 1.3
+# receptive_field
 
 
 @right(checks.receptive_field)
@@ -314,102 +230,48 @@ def by_gradient(layers):
     return int(seen.max() - seen.min()) + 1
 
 
-@wrong(checks.receptive_field, "strides-ignored")
-def kernels_only(layers):
-    field = 1
-    for kernel_size, _ in layers:
-        field = field + kernel_size - 1
-    return field
-
-
-@wrong(checks.receptive_field, "stride-too-early")
-def jump_first(layers):
-    r, j = 1, 1
-    for k, s in layers:
-        j = j * s
-        r = r + (k - 1) * j
-    return r
-
-
-@wrong(checks.receptive_field, "one-stride-only")
-def last_stride(layers):
-    r, before = 1, 1
-    for k, s in layers:
-        r += (k - 1) * before
-        before = s
-    return r
-
-
-@wrong(checks.receptive_field, "strides-added")
-def adds_strides(layers):
-    r, j = 1, 1
-    for k, s in layers:
-        r += (k - 1) * j
-        j += s
-    return r
-
-
-@wrong(checks.receptive_field, "kernel-not-less-one")
-def whole_kernels(layers):
-    r, j = 1, 1
-    for k, s in layers:
-        r += k * j
-        j *= s
-    return r
-
-
-@wrong(checks.receptive_field, "starts-from-zero")
-def from_zero(layers):
-    r, j = 0, 1
-    for k, s in layers:
-        r += (k - 1) * j
-        j *= s
-    return r
-
-
-@wrong(checks.receptive_field, "kernels-multiplied")
-def product(layers):
-    r = 1
-    for k, _ in layers:
-        r *= k
-    return r
-
-
-@wrong(checks.receptive_field, "back-to-front")
-def forwards(layers):
-    r = 1
-    for k, s in layers:
-        r = k + s * (r - 1)
-    return r
-
-
-@wrong(checks.receptive_field, "no-layers")
-def first_kernel_outside(layers):
-    r, j = layers[0]
-    for k, s in layers[1:]:
-        r += (k - 1) * j
-        j *= s
-    return r
-
-
-@wrong(checks.receptive_field, "changes-its-input")
-def eats_the_list(layers):
-    r = 1
-    while layers:
-        k, s = layers.pop()
-        r = (r - 1) * s + k
-    return r
-
-
-@wrong(checks.receptive_field, "returns-none")
-def return_forgotten(layers):
+@right(checks.receptive_field)
+def as_in_the_lesson(layers):
     r, j = 1, 1
     for k, s in layers:
         r += (k - 1) * j
         j *= s
+    return r
 
 
-# 1.4
+wrong_edits(
+    checks.receptive_field,
+    as_in_the_lesson,
+    r"""
+    strides-ignored
+        r += (k - 1) * j => r = r + k - 1
+    stride-too-early
+        r += (k - 1) * j => r += (k - 1) * j * s
+    one-stride-only
+        j *= s => j = s
+    strides-added
+        j *= s => j += s
+    kernel-not-less-one
+        (k - 1) => k
+    starts-from-zero
+        r, j = 1, 1 => r, j = 0, 1
+    kernels-multiplied
+        r += (k - 1) * j => r *= k
+    back-to-front
+        r += (k - 1) * j => r = k + s * (r - 1)
+    no-layers
+        r, j = 1, 1 => r, j = layers[0]
+        in layers: => in layers[1:]:
+    changes-its-input
+        for k, s in layers: => while layers:\n    k, s = layers.pop()
+        r += (k - 1) * j => r = (r - 1) * s + k
+    returns-none
+        return r => r
+    """,
+)
+
+
+# batch_norm
 
 
 @right(checks.batch_norm)
@@ -465,107 +327,69 @@ def writes_into_a_result_of_its_own(x, gamma, beta, eps=1e-5):
     return out
 
 
-@wrong(checks.batch_norm, "unbiased-variance")
-def default_var(x, gamma, beta, eps=1e-5):
-    mean = x.mean(dim=(0, 2, 3), keepdim=True)
-    var = x.var(dim=(0, 2, 3), keepdim=True)
-    x_hat = (x - mean) / torch.sqrt(var + eps)
-    return gamma.view(1, -1, 1, 1) * x_hat + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "statistics-per-pixel")
-def only_dim_0(x, gamma, beta, eps=1e-5):
-    mean = x.mean(dim=0)
-    var = x.var(dim=0, unbiased=False)
-    x_hat = (x - mean) / torch.sqrt(var + eps)
-    return gamma.view(1, -1, 1, 1) * x_hat + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "statistics-per-image")
-def instance_norm(x, gamma, beta, eps=1e-5):
-    x_hat = F.instance_norm(x, eps=eps) if x[0, 0].numel() > 1 else torch.zeros_like(x) * x
-    return gamma.view(1, -1, 1, 1) * x_hat + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "statistics-over-channels")
-def layer_norm(x, gamma, beta, eps=1e-5):
-    x_hat = F.layer_norm(x, x.shape[1:], eps=eps)
-    return gamma.view(1, -1, 1, 1) * x_hat + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "statistics-over-everything")
-def one_mean(x, gamma, beta, eps=1e-5):
-    x_hat = (x - x.mean()) / torch.sqrt(((x - x.mean()) ** 2).mean() + eps)
-    return gamma.view(1, -1, 1, 1) * x_hat + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "eps-outside-root")
-def std_plus_eps(x, gamma, beta, eps=1e-5):
-    mean = x.mean((0, 2, 3), keepdim=True)
-    std = x.std((0, 2, 3), unbiased=False, keepdim=True)
-    return gamma.view(1, -1, 1, 1) * (x - mean) / (std + eps) + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "divided-by-variance")
-def root_forgotten(x, gamma, beta, eps=1e-5):
+@right(checks.batch_norm)
+def as_in_the_paper(x, gamma, beta, eps=1e-5):
     mean = x.mean((0, 2, 3), keepdim=True)
     var = ((x - mean) ** 2).mean((0, 2, 3), keepdim=True)
-    return gamma.view(1, -1, 1, 1) * (x - mean) / (var + eps) + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "eps-missing")
-def no_eps(x, gamma, beta, eps=1e-5):
-    mean = x.mean((0, 2, 3), keepdim=True)
-    var = ((x - mean) ** 2).mean((0, 2, 3), keepdim=True)
-    return gamma.view(1, -1, 1, 1) * (x - mean) / var.sqrt() + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "eps-fixed")
-def eps_hard_coded(x, gamma, beta, eps=1e-5):
-    return F.batch_norm(x, None, None, gamma, beta, training=True)
-
-
-@wrong(checks.batch_norm, "gamma-beta-swapped")
-def swapped(x, gamma, beta, eps=1e-5):
-    return F.batch_norm(x, None, None, beta, gamma, training=True, eps=eps)
-
-
-@wrong(checks.batch_norm, "gamma-and-beta-missing")
-def only_normalised(x, gamma, beta, eps=1e-5):
-    return F.batch_norm(x, None, None, training=True, eps=eps)
-
-
-@wrong(checks.batch_norm, "beta-missing")
-def without_beta(x, gamma, beta, eps=1e-5):
-    return F.batch_norm(x, None, None, gamma, training=True, eps=eps)
-
-
-@wrong(checks.batch_norm, "gamma-along-width")
-def broadcast_wrongly(x, gamma, beta, eps=1e-5):
-    mean = x.mean((0, 2, 3), keepdim=True)
-    var = x.var((0, 2, 3), unbiased=False, keepdim=True)
     x_hat = (x - mean) / torch.sqrt(var + eps)
+    gamma, beta = gamma.view(1, -1, 1, 1), beta.view(1, -1, 1, 1)
     return gamma * x_hat + beta
 
 
-@wrong(checks.batch_norm, "beta-scaled")
-def brackets_wrong(x, gamma, beta, eps=1e-5):
-    x_hat = F.batch_norm(x, None, None, training=True, eps=eps)
-    return gamma.view(1, -1, 1, 1) * (x_hat + beta.view(1, -1, 1, 1))
+wrong_edits(
+    checks.batch_norm,
+    as_in_the_paper,
+    r"""
+    unbiased-variance
+        ((x - mean) ** 2).mean((0, 2, 3), keepdim=True) => x.var((0, 2, 3), keepdim=True)
+    statistics-per-pixel
+        x.mean((0, 2, 3), keepdim=True) => x.mean(0)
+        ** 2).mean((0, 2, 3), keepdim=True) => ** 2).mean(0)
+    statistics-per-image
+        (x - mean) / torch.sqrt(var + eps) => torch.zeros_like(x) * x
+        x_hat = torch => x_hat = F.instance_norm(x, eps=eps) if x[0, 0].numel() > 1 else torch
+    statistics-over-channels
+        (x - mean) / torch.sqrt(var + eps) => F.layer_norm(x, x.shape[1:], eps=eps)
+    statistics-over-everything
+        x.mean((0, 2, 3), keepdim=True) => x.mean()
+        ** 2).mean((0, 2, 3), keepdim=True) => ** 2).mean()
+    eps-outside-root
+        torch.sqrt(var + eps) => (torch.sqrt(var) + eps)
+    divided-by-variance
+        torch.sqrt(var + eps) => (var + eps)
+    eps-missing
+        var + eps => var
+    gamma-along-width
+        gamma, beta = gamma.view(1, -1, 1, 1), beta.view(1, -1, 1, 1) => pass
+    beta-scaled
+        gamma * x_hat + beta => gamma * (x_hat + beta)
+    mean-not-subtracted
+        x_hat = (x - mean) => x_hat = x
+    statistics-detached
+        mean = => with torch.no_grad():\n    mean =
+        var = => with torch.no_grad():\n    var =
+    changes-its-input
+        x_hat = (x - mean) / torch.sqrt(var + eps) => x_hat = x.sub_(mean).div_(torch.sqrt(var + eps))
+    raised-error
+        x_hat = (x - mean) => x_hat = torch.from_numpy(x.numpy() - mean.numpy())
+    """,
+)
 
 
-@wrong(checks.batch_norm, "mean-not-subtracted")
-def scaled_only(x, gamma, beta, eps=1e-5):
-    var = x.var((0, 2, 3), unbiased=False, keepdim=True)
-    return gamma.view(1, -1, 1, 1) * x / torch.sqrt(var + eps) + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "statistics-detached")
-def no_grad_statistics(x, gamma, beta, eps=1e-5):
-    with torch.no_grad():
-        mean = x.mean((0, 2, 3), keepdim=True)
-        var = x.var((0, 2, 3), unbiased=False, keepdim=True)
-    return gamma.view(1, -1, 1, 1) * (x - mean) / torch.sqrt(var + eps) + beta.view(1, -1, 1, 1)
+wrong_edits(
+    checks.batch_norm,
+    functional,
+    r"""
+    eps-fixed
+        eps=eps => eps=1e-5
+    gamma-beta-swapped
+        gamma, beta, training => beta, gamma, training
+    gamma-and-beta-missing
+        gamma, beta, training => None, None, training
+    beta-missing
+        gamma, beta, training => gamma, None, training
+    """,
+)
 
 
 @wrong(checks.batch_norm, "gamma-and-beta-detached")
@@ -576,21 +400,7 @@ def by_a_module(x, gamma, beta, eps=1e-5):
     return bn(x)
 
 
-@wrong(checks.batch_norm, "changes-its-input")
-def in_place(x, gamma, beta, eps=1e-5):
-    mean = x.mean((0, 2, 3), keepdim=True)
-    var = x.var((0, 2, 3), unbiased=False, keepdim=True)
-    x.sub_(mean).div_(torch.sqrt(var + eps))
-    return gamma.view(1, -1, 1, 1) * x + beta.view(1, -1, 1, 1)
-
-
-@wrong(checks.batch_norm, "raised-error")
-def by_numpy(x, gamma, beta, eps=1e-5):
-    values = x.numpy()
-    return torch.from_numpy(values - values.mean((0, 2, 3), keepdims=True))
-
-
-# 1.5
+# ConvBlock
 
 
 @right(checks.conv_block)
@@ -674,135 +484,64 @@ def a_function(in_channels, out_channels, kernel_size=3, stride=1):
     return blocks.ConvBlock(in_channels, out_channels, kernel_size, stride)
 
 
-class _Block(nn.Module):
-    """A wrong answer says what it does in another way."""
-
+@right(checks.conv_block)
+class line_by_line(nn.Module):
     def __init__(self, in_channels, out_channels, kernel_size=3, stride=1):
         super().__init__()
-        self.conv = self.make_conv(in_channels, out_channels, kernel_size, stride)
+        k, s, p = kernel_size, stride, (kernel_size - 1) // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, k, stride=s, padding=p, bias=False)
         self.bn = nn.BatchNorm2d(out_channels)
 
-    def make_conv(self, i, o, k, s):
-        return nn.Conv2d(i, o, kernel_size=k, stride=s, padding=(k - 1) // 2, bias=False)
-
-    def forward(self, x):
-        return F.relu(self.bn(self.conv(x)))
-
-
-@wrong(checks.conv_block, "no-padding")
-class padding_not_given(_Block):
-    def make_conv(self, i, o, k, s):
-        return nn.Conv2d(i, o, kernel_size=k, stride=s, bias=False)
-
-
-@wrong(checks.conv_block, "padding-fixed")
-class padding_of_one(_Block):
-    def make_conv(self, i, o, k, s):
-        return nn.Conv2d(i, o, kernel_size=k, stride=s, bias=False, padding=1)
-
-
-@wrong(checks.conv_block, "padding-same-with-stride")
-class padding_same(_Block):
-    def make_conv(self, i, o, k, s):
-        return nn.Conv2d(i, o, kernel_size=k, stride=s, bias=False, padding="same")
-
-
-@wrong(checks.conv_block, "bias")
-class bias_left_on(_Block):
-    def make_conv(self, i, o, k, s):
-        return nn.Conv2d(i, o, kernel_size=k, stride=s, padding=k // 2)
-
-
-@wrong(checks.conv_block, "stride-ignored")
-class no_stride(_Block):
-    def make_conv(self, i, o, k, s):
-        return nn.Conv2d(i, o, k, padding=k // 2, bias=False)
-
-
-@wrong(checks.conv_block, "kernel-size-ignored")
-class always_3x3(_Block):
-    def make_conv(self, i, o, k, s):
-        return nn.Conv2d(i, o, 3, s, padding=1, bias=False)
-
-
-@wrong(checks.conv_block, "no-relu")
-class relu_forgotten(_Block):
     def forward(self, x):
         x = self.conv(x)
-        return self.bn(x)
+        x = self.bn(x)
+        return torch.relu(x)
 
 
-@wrong(checks.conv_block, "no-batch-norm")
-class bn_forgotten(_Block):
-    def forward(self, x):
-        return self.conv(x).relu()
-
-
-@wrong(checks.conv_block, "relu-before-batch-norm")
-class relu_then_bn(_Block):
-    def forward(self, x):
-        x = torch.relu(self.conv(x))
-        return self.bn(x)
-
-
-@wrong(checks.conv_block, "bn-on-in-channels")
-class bn_of_the_input(_Block):
-    def __init__(self, in_channels, out_channels, kernel_size=3, stride=1):
-        super().__init__(in_channels, out_channels, kernel_size, stride)
-        self.bn = nn.BatchNorm2d(in_channels)
-
-
-@wrong(checks.conv_block, "no-running-statistics")
-class without_running_statistics(_Block):
-    def __init__(self, in_channels, out_channels, kernel_size=3, stride=1):
-        super().__init__(in_channels, out_channels, kernel_size, stride)
-        self.bn = nn.BatchNorm2d(out_channels, track_running_stats=False)
-
-
-@wrong(checks.conv_block, "other-momentum")
-class momentum_of_keras(_Block):
-    def __init__(self, in_channels, out_channels, kernel_size=3, stride=1):
-        super().__init__(in_channels, out_channels, kernel_size, stride)
-        self.bn = nn.BatchNorm2d(out_channels, momentum=0.99)
-
-
-@wrong(checks.conv_block, "missing-module")
-class other_names(nn.Module):
-    def __init__(self, in_channels, out_channels, kernel_size=3, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(
-            in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False
-        )
-        self.bn1 = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x):
-        return F.relu(self.bn1(self.conv1(x)))
-
-
-@wrong(checks.conv_block, "no-super-init")
-class super_forgotten(nn.Module):
-    def __init__(self, in_channels, out_channels, kernel_size=3, stride=1):
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size)
-
-
-@wrong(checks.conv_block, "no-forward")
-class forward_misspelt(_Block):
-    forward = nn.Module.forward
-
-    def foward(self, x):
-        return F.relu(self.bn(self.conv(x)))
-
-
-@wrong(checks.conv_block, "returns-none")
-class forward_without_return(_Block):
-    def forward(self, x):
-        F.relu(self.bn(self.conv(x)))
-
-
-@wrong(checks.conv_block, "wrong-signature")
-class no_defaults(_Block):
-    def __init__(self, in_channels, out_channels, kernel_size, stride):
-        super().__init__(in_channels, out_channels, kernel_size, stride)
+wrong_edits(
+    checks.conv_block,
+    line_by_line,
+    r"""
+    no-padding
+        padding=p, bias=False => bias=False
+    padding-fixed
+        padding=p => padding=1
+    padding-same-with-stride
+        padding=p => padding="same"
+    bias
+        padding=p, bias=False => padding=p
+    stride-ignored
+        stride=s, padding=p => padding=p
+    kernel-size-ignored
+        k, s, p = kernel_size, stride, (kernel_size - 1) // 2 => k, s, p = 3, stride, 1
+    no-relu
+        torch.relu(x) => x
+    no-batch-norm
+        x = self.bn(x) => pass
+    relu-before-batch-norm
+        x = self.conv(x) => x = torch.relu(self.conv(x))
+        return torch.relu(x) => return x
+    bn-on-in-channels
+        BatchNorm2d(out_channels) => BatchNorm2d(in_channels)
+    no-running-statistics
+        BatchNorm2d(out_channels) => BatchNorm2d(out_channels, track_running_stats=False)
+    other-momentum
+        BatchNorm2d(out_channels) => BatchNorm2d(out_channels, momentum=0.99)
+    missing-module
+        self.conv = => self.conv1 =
+        self.bn = => self.bn1 =
+        x = self.conv(x) => x = self.conv1(x)
+        x = self.bn(x) => x = self.bn1(x)
+    no-super-init
+        super().__init__() => pass
+    no-forward
+        def forward => def foward
+    returns-none
+        return torch.relu(x) => torch.relu(x)
+    wrong-signature
+        kernel_size=3, stride=1 => kernel_size, stride
+    """,
+)
 
 
 @wrong(checks.conv_block, "wrong-type")

@@ -1,19 +1,17 @@
-"""Answers to exercise sheet 03, as people write them."""
-
-# ruff: noqa: ARG001 - wrong answers are wrong in this too
+"""Answers to the sheet on the degradation problem, as people write them."""
 
 import copy
 from collections import OrderedDict
 
 import torch
-from bank import right, wrong
+from bank import right, wrong, wrong_edits
 from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu import checks, networks
 from resnet_edu.blocks import PlainBlock
 
-# 3.1
+# train_step
 
 
 @right(checks.train_step)
@@ -69,109 +67,55 @@ def with_autograd_grad(model, optimizer, inputs, targets):
     return loss.item()
 
 
-@wrong(checks.train_step, "gradients-added-up")
-def zero_grad_forgotten(model, optimizer, inputs, targets):
-    loss = F.cross_entropy(model(inputs), targets)
-    loss.backward()
-    optimizer.step()
-    return loss.item()
+wrong_edits(
+    checks.train_step,
+    zeroed_in_the_middle,
+    r"""
+    gradients-added-up
+        model.zero_grad() => pass
+
+    gradients-cleared-late
+        model.zero_grad() => pass
+        optimizer.step() => optimizer.step()\nmodel.zero_grad()
+
+    weights-unchanged
+        model.zero_grad() => pass
+        loss.backward() => loss.backward()\noptimizer.zero_grad()
+
+        optimizer.step() => pass
+
+    no-backward
+        model.zero_grad() => pass
+        loss.backward() => pass
+
+    loss-is-a-tensor
+        loss.detach().numpy().item() => loss.detach()
+
+    returns-none
+        return loss.detach().numpy().item() => print(loss.item())
+
+    softmax-first
+        model(inputs) => F.softmax(model(inputs), dim=1)
+
+    eval-mode
+        logits = model(inputs) => model.eval()\nlogits = model(inputs)
+        optimizer.step() => optimizer.step()\nmodel.train()
+
+    optimizer-not-used
+        optimizer.step() => for p in model.parameters():\n    p.data.sub_(optimizer.defaults["lr"] * p.grad)
+
+    too-slow
+        optimizer.step() => while loss > -1:\n    optimizer.step()
+
+    gradients-clipped
+        optimizer.step() => nn.utils.clip_grad_norm_(model.parameters(), max_norm=2)\noptimizer.step()
+
+        optimizer.step() => for p in model.parameters():\n    p.grad.clamp_(-0.5, 0.5)\noptimizer.step()
+    """,
+)
 
 
-@wrong(checks.train_step, "gradients-cleared-late")
-def zero_grad_last(model, optimizer, inputs, targets):
-    loss = F.cross_entropy(model(inputs), targets)
-    loss.backward()
-    optimizer.step()
-    optimizer.zero_grad()
-    return loss.item()
-
-
-@wrong(checks.train_step, "weights-unchanged")
-def zero_grad_between(model, optimizer, inputs, targets):
-    loss = F.cross_entropy(model(inputs), targets)
-    loss.backward()
-    optimizer.zero_grad()
-    optimizer.step()
-    return loss.item()
-
-
-@wrong(checks.train_step, "weights-unchanged")
-def step_forgotten(model, optimizer, inputs, targets):
-    optimizer.zero_grad()
-    loss = F.cross_entropy(model(inputs), targets)
-    loss.backward()
-    return loss.item()
-
-
-@wrong(checks.train_step, "no-backward")
-def backward_forgotten(model, optimizer, inputs, targets):
-    loss = F.cross_entropy(model(inputs), targets)
-    optimizer.step()
-    return loss.item()
-
-
-@wrong(checks.train_step, "loss-is-a-tensor")
-def returns_the_loss(model, optimizer, inputs, targets):
-    optimizer.zero_grad()
-    loss = F.cross_entropy(model(inputs), targets)
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
-
-
-@wrong(checks.train_step, "returns-none")
-def prints(model, optimizer, inputs, targets):
-    optimizer.zero_grad()
-    loss = F.cross_entropy(model(inputs), targets)
-    loss.backward()
-    optimizer.step()
-    print(loss.item())
-
-
-@wrong(checks.train_step, "softmax-first")
-def softmax_twice(model, optimizer, inputs, targets):
-    optimizer.zero_grad()
-    loss = nn.CrossEntropyLoss()(F.softmax(model(inputs), dim=1), targets)
-    loss.backward()
-    optimizer.step()
-    return loss.item()
-
-
-@wrong(checks.train_step, "optimizer-not-used")
-def own_formula(model, optimizer, inputs, targets):
-    model.zero_grad()
-    loss = F.cross_entropy(model(inputs), targets)
-    loss.backward()
-    with torch.no_grad():
-        for group in optimizer.param_groups:
-            for p in group["params"]:
-                p.sub_(group["lr"] * p.grad)
-    return loss.item()
-
-
-@wrong(checks.train_step, "eval-mode")
-def evaluated(model, optimizer, inputs, targets):
-    model.eval()
-    optimizer.zero_grad()
-    loss = F.cross_entropy(model(inputs), targets)
-    loss.backward()
-    optimizer.step()
-    model.train()
-    return loss.item()
-
-
-@wrong(checks.train_step, "too-slow")
-def until_it_is_learned(model, optimizer, inputs, targets):
-    loss = torch.tensor(1.0)
-    while loss > -1:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(inputs), targets)
-        loss.backward()
-        optimizer.step()
-    return loss.item()
-
-
-# 3.2
+# accuracy
 
 
 @right(checks.accuracy)
@@ -239,106 +183,48 @@ def sums_of_pairs(model, batches):
     return right / total
 
 
-@wrong(checks.accuracy, "mean-of-batch-means")
-def means_of_means(model, batches):
-    was = model.training
-    model.eval()
-    with torch.no_grad():
-        means = [(model(x).argmax(1) == y).float().mean().item() for x, y in batches]
-    model.train(was)
-    return sum(means) / len(means)
+wrong_edits(
+    checks.accuracy,
+    weighted_means,
+    r"""
+    mean-of-batch-means
+        .item() * len(y) => .item()
+        images += len(y) => images += 1
+
+    train-mode
+        model.eval() => pass
+
+    left-in-eval-mode
+        model.train(was) => pass
+
+    left-in-train-mode
+        model.train(was) => model.train()
+
+    percent
+        total / images => 100 * total / images
+
+    count
+        total / images => total
+
+    error-rate
+        total / images => (images - total) / images
+
+    result-is-a-tensor
+        total / images => torch.tensor(total) / images
+
+    first-batch-only
+        images += len(y) => model.train(was)\nreturn total / len(y)
+
+    unsure-not-counted
+        (model(x).argmax(-1) == y) => (model(x).softmax(-1).gather(1, y[:, None]) > 0.5)
+
+    raised-error
+        total, images = 0.0, 0 => total, images, number = 0.0, 0, len(batches)
+    """,
+)
 
 
-@wrong(checks.accuracy, "train-mode")
-def only_no_grad(model, batches):
-    right = total = 0
-    with torch.no_grad():
-        for x, y in batches:
-            right += (model(x).argmax(1) == y).sum().item()
-            total += len(y)
-    return right / total
-
-
-def _counted(model, batches):
-    right = total = 0
-    with torch.no_grad():
-        for x, y in batches:
-            right += (model(x).argmax(1) == y).sum().item()
-            total += len(y)
-    return right, total
-
-
-@wrong(checks.accuracy, "left-in-eval-mode")
-def eval_for_ever(model, batches):
-    model.eval()
-    right, total = _counted(model, batches)
-    return right / total
-
-
-@wrong(checks.accuracy, "left-in-train-mode")
-def train_at_the_end(model, batches):
-    model.eval()
-    right, total = _counted(model, batches)
-    model.train()
-    return right / total
-
-
-def _restored(model, batches):
-    was = model.training
-    counts = _counted(model.eval(), batches)
-    model.train(was)
-    return counts
-
-
-@wrong(checks.accuracy, "percent")
-def in_percent(model, batches):
-    right, total = _restored(model, batches)
-    return 100 * right / total
-
-
-@wrong(checks.accuracy, "count")
-def only_counted(model, batches):
-    return _restored(model, batches)[0]
-
-
-@wrong(checks.accuracy, "error-rate")
-def errors(model, batches):
-    right, total = _restored(model, batches)
-    return (total - right) / total
-
-
-@wrong(checks.accuracy, "result-is-a-tensor")
-def a_tensor(model, batches):
-    right, total = _restored(model, batches)
-    return torch.tensor(right) / total
-
-
-@wrong(checks.accuracy, "first-batch-only")
-def returns_in_the_loop(model, batches):
-    was = model.training
-    model.eval()
-    for x, y in batches:
-        hits = (model(x).argmax(1) == y).float().mean().item()
-        model.train(was)
-        return hits
-    return 0.0
-
-
-@wrong(checks.accuracy, "raised-error")
-def uses_the_length(model, batches):
-    was = model.training
-    model.eval()
-    total = sum((model(x).argmax(1) == y).float().mean().item() for x, y in batches)
-    model.train(was)
-    return total / len(batches) if len(batches) == 1 else _once_more(total, batches)
-
-
-def _once_more(total, batches):
-    sizes = [len(y) for _, y in batches]
-    return total * len(sizes) / sum(sizes)
-
-
-# 3.3
+# plain_network
 
 
 @right(checks.plain_network)
@@ -360,20 +246,17 @@ def sequential_with_names(depth, num_classes=10):
 
 
 class _Net(nn.Module):
-    stem_stride, strides, widths, last = 1, (1, 2, 2), (16, 32, 64), staticmethod(lambda x: x)
-
     def __init__(self, depth, num_classes):
         super().__init__()
         n, rest = divmod(depth - 2, 6)
         if rest:
             raise ValueError("6n + 2 please")
-        w = self.widths
-        self.conv1 = nn.Conv2d(3, w[0], 3, self.stem_stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(w[0])
-        self.layer1 = self.make(w[0], w[0], n, self.strides[0])
-        self.layer2 = self.make(w[0], w[1], n, self.strides[1])
-        self.layer3 = self.make(w[1], w[2], n, self.strides[2])
-        self.fc = nn.Linear(w[2], num_classes)
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = self.make(16, 16, n, 1)
+        self.layer2 = self.make(16, 32, n, 2)
+        self.layer3 = self.make(32, 64, n, 2)
+        self.fc = nn.Linear(64, num_classes)
 
     def make(self, inside, out, n, stride):
         return nn.Sequential(
@@ -384,12 +267,22 @@ class _Net(nn.Module):
         x = self.bn1(self.conv1(x)).relu()
         for stage in (self.layer1, self.layer2, self.layer3):
             x = stage(x)
-        return self.last(self.fc(F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1)))
+        return self.fc(F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1))
 
 
 @right(checks.plain_network)
 def a_class(depth, num_classes=10):
     return _Net(depth, num_classes)
+
+
+@right(checks.plain_network)
+class stages_under_two_names(_Net):  # noqa: N801
+    def __init__(self, depth, num_classes=10):
+        super().__init__(depth, num_classes)
+        self.stages = nn.Sequential(self.layer1, self.layer2, self.layer3)
+
+    def forward(self, x):
+        return self.fc(self.stages(self.bn1(self.conv1(x)).relu()).mean((2, 3)))
 
 
 @right(checks.plain_network)
@@ -435,45 +328,58 @@ def from_a_table_with_lazy_modules(depth, num_classes=10):
     return net.train()
 
 
-def _net(**changes):
-    def answer(depth, num_classes=10):
-        return type("Net", (_Net,), changes)(depth, num_classes)
+wrong_edits(
+    checks.plain_network,
+    sequential_with_names,
+    r"""
+    no-stride
+        2 if number > 1 and place == 0 else 1 => 1
 
-    return answer
+    stride-in-first-stage
+        number > 1 and place == 0 => place == 0
 
+    stride-in-one-stage
+        number > 1 and place == 0 => number == 2 and place == 0
 
-def _named(name, mistake, answer):
-    answer.__name__ = name
-    wrong(checks.plain_network, mistake)(answer)
+    imagenet-widths
+        (3, 16, 3, 1, 1 => (3, 64, 3, 1, 1
+        BatchNorm2d(16) => BatchNorm2d(64)
+        channels = 16 => channels = 64
+        (16, 32, 64) => (64, 128, 256)
+        Linear(64, => Linear(256,
 
+    softmax-inside
+        nn.Linear(64, num_classes))])) => nn.Linear(64, num_classes)), ("end", nn.Softmax(1))]))
 
-_named("never_smaller", "no-stride", _net(strides=(1, 1, 1)))
-_named("smaller_at_once", "stride-in-first-stage", _net(strides=(2, 2, 2)))
-_named("once_smaller", "stride-in-one-stage", _net(strides=(1, 2, 1)))
-_named("wide", "imagenet-widths", _net(widths=(64, 128, 256)))
-_named("softmax_at_the_end", "softmax-inside", _net(last=staticmethod(lambda x: x.softmax(-1))))
-_named("stem_strides", "imagenet-stem", _net(stem_stride=2))
+    imagenet-stem
+        (3, 16, 3, 1, 1 => (3, 16, 3, 2, 1
 
+    no-value-error
+        if depth not in range(8, 1000, 6): => if False:
 
-@wrong(checks.plain_network, "no-value-error")
-def rounds_down(depth, num_classes=10):
-    return _Net((depth - 2) // 6 * 6 + 2, num_classes)
+    num-classes-ignored
+        Linear(64, num_classes) => Linear(64, 10)
 
+    too-few-blocks
+        range(n) => range(1)
 
-@wrong(checks.plain_network, "num-classes-ignored")
-def always_ten(depth, num_classes=10):
-    return _Net(depth, 10)
-
-
-@wrong(checks.plain_network, "too-few-blocks")
-def one_block_each(depth, num_classes=10):
-    _Net(depth, num_classes)
-    return _Net(8, num_classes)
+    blocks-shared
+        blocks.append(PlainBlock( => blocks.append(blocks[-1] if place > 1 else PlainBlock(
+    """,
+)
 
 
 @wrong(checks.plain_network, "shortcuts")
 def residual(depth, num_classes=10):
     return networks.cifar_resnet(depth, num_classes)
+
+
+@wrong(checks.plain_network, "blocks-shared")
+class one_block_n_times(_Net):  # noqa: N801
+    def __init__(self, depth, num_classes=10):
+        super().__init__(depth, num_classes)
+        n = (depth - 2) // 6
+        self.layer1 = nn.Sequential(*[PlainBlock(16, 16)] * n)
 
 
 @wrong(checks.plain_network, "modules-in-a-list")
@@ -490,7 +396,7 @@ class stages_in_a_list(_Net):  # noqa: N801
         return self.fc(x.mean((2, 3)))
 
 
-# 3.4
+# deepen_by_identity
 
 
 def _identity(channels):
@@ -582,80 +488,46 @@ def numbers_loaded_into_a_larger_network(model, extra_blocks):
     return deeper
 
 
-@wrong(checks.deepen_by_identity, "original-changed")
-def no_copy(model, extra_blocks):
-    for _ in range(extra_blocks):
-        model.layer3.append(_identity(64))
-    return model
+wrong_edits(
+    checks.deepen_by_identity,
+    without_minding_epsilon,
+    r"""
+    original-changed
+        copy.deepcopy(model) => model
 
+        copy.deepcopy(model) => copy.copy(model)
 
-@wrong(checks.deepen_by_identity, "original-changed")
-def shallow_copy(model, extra_blocks):
-    deeper = copy.copy(model)
-    for _ in range(extra_blocks):
-        deeper.layer3.append(_identity(64))
-    return deeper
+    shared-parameters
+        deeper = copy.deepcopy(model) => deeper = copy.deepcopy(model)\ndeeper.layer3 = model.layer3
 
+    not-the-identity
+        nn.init.dirac_(block.conv1.weight) => pass
+        nn.init.dirac_(block.conv2.weight) => pass
 
-@wrong(checks.deepen_by_identity, "shared-parameters")
-def new_stages_old_blocks(model, extra_blocks):
-    deeper = copy.deepcopy(model)
-    deeper.layer3 = nn.Sequential(*model.layer3, *(_identity(64) for _ in range(extra_blocks)))
-    return deeper
+        dirac_(block.conv1.weight) => ones_(block.conv1.weight)
+        dirac_(block.conv2.weight) => ones_(block.conv2.weight)
 
+    zeros-instead-of-identity
+        dirac_(block.conv1.weight) => zeros_(block.conv1.weight)
+        dirac_(block.conv2.weight) => zeros_(block.conv2.weight)
 
-def _with(change):
-    def answer(model, extra_blocks):
-        deeper = copy.deepcopy(model)
-        for _ in range(extra_blocks):
-            deeper.layer3.append(change(PlainBlock(64, 64)))
-        return deeper
+    kernel-shifted
+        dirac_(block.conv1.weight) => zeros_(block.conv1.weight).data[range(32), range(32), 0, 0] = 1
+        dirac_(block.conv2.weight) => zeros_(block.conv2.weight).data[range(32), range(32), 0, 0] = 1
 
-    return answer
+    one-convolution-only
+        nn.init.dirac_(block.conv2.weight) => pass
 
+    batch-norm-not-neutral
+        deeper.layer2 => nn.init.zeros_(block.bn2.weight)\nnn.init.ones_(block.bn2.bias)\ndeeper.layer2
 
-@torch.no_grad()
-def _filled(block, value):
-    for conv in (block.conv1, block.conv2):
-        conv.weight.fill_(value)
-    return block
+    not-deeper
+        append(block) => append(nn.Identity())
 
-
-@torch.no_grad()
-def _corner(block):
-    for conv in (block.conv1, block.conv2):
-        conv.weight.zero_()
-        conv.weight[range(64), range(64), 0, 0] = 1
-    return block
-
-
-@torch.no_grad()
-def _first_only(block):
-    nn.init.dirac_(block.conv1.weight)
-    return block
-
-
-@torch.no_grad()
-def _zero_gamma(block):
-    nn.init.dirac_(block.conv1.weight)
-    nn.init.dirac_(block.conv2.weight)
-    nn.init.zeros_(block.bn2.weight)
-    nn.init.ones_(block.bn2.bias)
-    return block
-
-
-for _name, _mistake, _change in (
-    ("random", "not-the-identity", lambda block: block),
-    ("zeros", "zeros-instead-of-identity", lambda block: _filled(block, 0.0)),
-    ("ones", "not-the-identity", lambda block: _filled(block, 1.0)),
-    ("in_the_corner", "kernel-shifted", _corner),
-    ("one_of_two", "one-convolution-only", _first_only),
-    ("gamma_zero", "batch-norm-not-neutral", _zero_gamma),
-    ("empty_blocks", "not-deeper", lambda _: nn.Identity()),
-):
-    _answer = _with(_change)
-    _answer.__name__ = _name
-    wrong(checks.deepen_by_identity, _mistake)(_answer)
+    weights-not-copied
+        copy.deepcopy(model) => networks.cifar_plain(8, model.fc.out_features)
+    """,
+)
 
 
 @wrong(checks.deepen_by_identity, "blocks-per-stage")
@@ -664,14 +536,4 @@ def in_each_stage(model, extra_blocks):
     for stage in (deeper.layer1, deeper.layer2, deeper.layer3):
         for _ in range(extra_blocks):
             stage.append(_identity(stage[-1].out_channels))
-    return deeper
-
-
-@wrong(checks.deepen_by_identity, "weights-not-copied")
-def a_new_network(model, extra_blocks):
-    deeper = networks.cifar_plain(8, model.fc.out_features)
-    while sum(map(len, (deeper.layer1, deeper.layer2, deeper.layer3))) < extra_blocks + sum(
-        map(len, (model.layer1, model.layer2, model.layer3))
-    ):
-        deeper.layer3.append(_identity(64))
     return deeper

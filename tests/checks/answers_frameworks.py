@@ -1,18 +1,18 @@
-"""Answers to exercise sheet 10, as people write them."""
+"""Answers to the tasks on two frameworks, as people write them."""
 
-# ruff: noqa: ARG001, C408, RET503, RET504, RUF059 - wrong answers are wrong in this too
+# ruff: noqa: C408 - people write this too
 
 import copy
 from collections import Counter, OrderedDict
 
 import numpy as np
 import torch
-from bank import right, wrong
+from bank import right, wrong_edits
 from torch import nn
 
 from resnet_edu import checks
 
-# 10.1
+# keras_kernel_to_torch
 
 
 @right(checks.keras_kernel_to_torch)
@@ -77,150 +77,76 @@ def cloned_in_another_memory_format(kernel):
     return weight.to(memory_format=torch.channels_last)
 
 
-@wrong(checks.keras_kernel_to_torch, "height-and-width-swapped")
-def all_axes_reversed(kernel):
-    return torch.from_numpy(kernel.T.copy())
+wrong_edits(
+    checks.keras_kernel_to_torch,
+    permuted,
+    r"""
+    height-and-width-swapped
+        kernel.permute(3, 2, 0, 1) => torch.from_numpy(kernel.numpy().T.copy())
+
+        3, 2, 0, 1 => 3, 2, 1, 0
+    in-and-out-swapped
+        3, 2, 0, 1 => 2, 3, 0, 1
+        kernel.t() => kernel
+    reshaped
+        return kernel.permute(3, 2, 0, 1) => h, w, i, o = kernel.shape\nreturn kernel.reshape(o, i, h, w)
+
+        return kernel.permute(3, 2, 0, 1) => h, w, i, o = kernel.shape\nreturn kernel.view(o, i, h, w)
+        kernel.t() => kernel.view(kernel.shape[1], kernel.shape[0])
+    dense-unchanged
+        kernel.t() => kernel
+    dense-reshaped
+        kernel.t() => kernel.reshape(kernel.size(1), -1)
+    only-convolutions
+        kernel.ndim == 2 => False
+
+        kernel.ndim == 2 => False
+        kernel.permute(3, 2, 0, 1) => torch.tensor(np.transpose(kernel.numpy(), (3, 2, 0, 1)))
+
+        kernel.ndim == 2 => False
+        kernel = torch.tensor(kernel) => h, w, i, o = kernel.shape\nkernel = torch.tensor(kernel)
+        kernel.permute(3, 2, 0, 1) => torch.einsum("hwio->oihw", kernel)
+    array-not-tensor
+        kernel = torch.tensor(kernel) => pass
+
+        kernel = torch.tensor(kernel) => pass
+        kernel.permute(3, 2, 0, 1) => torch.permute(kernel, (3, 2, 0, 1))
+        kernel.t() => torch.t(kernel)
+    wrong-type
+        kernel = torch.tensor(kernel) => pass
+        kernel.permute( => kernel.transpose(
+        kernel.t() => kernel.T
+    returns-none
+        return kernel.t() => return None
+    shares-memory
+        torch.tensor(kernel) => torch.from_numpy(kernel)
+
+        torch.tensor(kernel) => torch.from_numpy(kernel)
+        kernel.permute(3, 2, 0, 1) => kernel.permute(3, 2, 0, 1).contiguous()
+    other-type-of-numbers
+        torch.tensor(kernel) => torch.from_numpy(kernel.astype(float))
+    flipped
+        kernel.permute( => kernel.flip(0, 1).permute(
+    inputs-last
+        kernel.ndim == 2 => False
+        kernel.permute(3, 2, 0, 1) => kernel.movedim(-1, 0)
+    wrong-order
+        kernel.permute(3, 2, 0, 1) => kernel.transpose(0, -1)
+
+        kernel.permute(3, 2, 0, 1) => kernel.transpose(-1, -2)
+    kernel-unchanged
+        kernel.t() => kernel
+        kernel.permute(3, 2, 0, 1) => kernel
+    dense-with-more-axes
+        torch.tensor(kernel) => torch.tensor(kernel.reshape((1,) * (4 - kernel.ndim) + kernel.shape))
+        kernel.ndim == 2 => False
+    squeezed
+        kernel.permute(3, 2, 0, 1) => kernel.permute(3, 2, 0, 1).squeeze()
+    """,
+)
 
 
-@wrong(checks.keras_kernel_to_torch, "height-and-width-swapped")
-def width_before_height(kernel):
-    return torch.from_numpy(kernel).permute(3, 2, 1, 0)
-
-
-@wrong(checks.keras_kernel_to_torch, "in-and-out-swapped")
-def inputs_first(kernel):
-    if kernel.ndim == 4:
-        return torch.tensor(kernel).permute(2, 3, 0, 1)
-    return torch.tensor(kernel)
-
-
-@wrong(checks.keras_kernel_to_torch, "reshaped")
-def reshaped(kernel):
-    if kernel.ndim == 4:
-        h, w, i, o = kernel.shape
-        return torch.from_numpy(kernel.reshape(o, i, h, w))
-    return torch.from_numpy(kernel.T)
-
-
-@wrong(checks.keras_kernel_to_torch, "reshaped")
-def viewed(kernel):
-    kernel = torch.tensor(kernel)
-    if len(kernel.shape) == 2:
-        return kernel.view(kernel.shape[1], kernel.shape[0])
-    h, w, i, o = kernel.shape
-    return kernel.view(o, i, h, w)
-
-
-@wrong(checks.keras_kernel_to_torch, "dense-unchanged")
-def dense_forgotten(kernel):
-    kernel = torch.from_numpy(kernel)
-    if kernel.dim() == 4:
-        kernel = kernel.permute(3, 2, 0, 1).contiguous()
-    return kernel
-
-
-@wrong(checks.keras_kernel_to_torch, "dense-reshaped")
-def dense_viewed(kernel):
-    kernel = torch.tensor(kernel)
-    if kernel.dim() == 4:
-        return kernel.permute(3, 2, 0, 1)
-    return kernel.reshape(kernel.size(1), -1)
-
-
-@wrong(checks.keras_kernel_to_torch, "only-convolutions")
-def one_line(kernel):
-    return torch.tensor(kernel).permute(3, 2, 0, 1)
-
-
-@wrong(checks.keras_kernel_to_torch, "only-convolutions")
-def one_line_of_numpy(kernel):
-    return torch.tensor(np.transpose(kernel, (3, 2, 0, 1)))
-
-
-@wrong(checks.keras_kernel_to_torch, "only-convolutions")
-def unpacks_four(kernel):
-    h, w, i, o = kernel.shape
-    return torch.einsum("hwio->oihw", torch.tensor(kernel))
-
-
-@wrong(checks.keras_kernel_to_torch, "array-not-tensor")
-def permutes_an_array(kernel):
-    return kernel.permute(3, 2, 0, 1) if kernel.ndim == 4 else kernel.t()
-
-
-@wrong(checks.keras_kernel_to_torch, "array-not-tensor")
-def gives_torch_an_array(kernel):
-    return torch.permute(kernel, (3, 2, 0, 1)) if kernel.ndim == 4 else torch.t(kernel)
-
-
-@wrong(checks.keras_kernel_to_torch, "wrong-type")
-def stays_an_array(kernel):
-    return np.transpose(kernel, (3, 2, 0, 1)) if kernel.ndim == 4 else kernel.T
-
-
-@wrong(checks.keras_kernel_to_torch, "returns-none")
-def dense_falls_through(kernel):
-    if kernel.ndim == 4:
-        return torch.tensor(kernel).permute(3, 2, 0, 1)
-
-
-@wrong(checks.keras_kernel_to_torch, "shares-memory")
-def not_a_copy(kernel):
-    kernel = torch.from_numpy(kernel)
-    return kernel.permute(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
-
-
-@wrong(checks.keras_kernel_to_torch, "shares-memory")
-def a_copy_by_chance(kernel):
-    kernel = torch.from_numpy(kernel)
-    return kernel.permute(3, 2, 0, 1).contiguous() if kernel.ndim == 4 else kernel.T
-
-
-@wrong(checks.keras_kernel_to_torch, "other-type-of-numbers")
-def in_double_precision(kernel):
-    kernel = torch.from_numpy(kernel.astype(float))
-    return kernel.permute(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
-
-
-@wrong(checks.keras_kernel_to_torch, "flipped")
-def a_true_convolution(kernel):
-    weight = torch.tensor(kernel)
-    return weight.flip(0, 1).permute(3, 2, 0, 1) if weight.ndim == 4 else weight.T
-
-
-@wrong(checks.keras_kernel_to_torch, "inputs-last")
-def channels_last(kernel):
-    return torch.tensor(kernel).movedim(-1, 0)
-
-
-@wrong(checks.keras_kernel_to_torch, "wrong-order")
-def swaps_first_and_last(kernel):
-    return torch.tensor(kernel).transpose(0, -1)
-
-
-@wrong(checks.keras_kernel_to_torch, "wrong-order")
-def swaps_the_last_two(kernel):
-    return torch.tensor(kernel).transpose(-1, -2)
-
-
-@wrong(checks.keras_kernel_to_torch, "kernel-unchanged")
-def only_a_tensor(kernel):
-    return torch.tensor(kernel)
-
-
-@wrong(checks.keras_kernel_to_torch, "dense-with-more-axes")
-def dense_as_1x1(kernel):
-    kernel = kernel.reshape((1,) * (4 - kernel.ndim) + kernel.shape)
-    return torch.tensor(kernel).permute(3, 2, 0, 1)
-
-
-@wrong(checks.keras_kernel_to_torch, "squeezed")
-def squeezed(kernel):
-    weight = torch.tensor(kernel)
-    return weight.permute(3, 2, 0, 1).squeeze() if weight.ndim == 4 else weight.T
-
-
-# 10.2
+# explain_difference
 
 
 @right(checks.explain_difference)
@@ -230,7 +156,7 @@ def in_a_loop(torch_model):
         if isinstance(module, nn.Conv2d):
             biases += module.weight.shape[0]
         elif isinstance(module, nn.BatchNorm2d):
-            statistics += module.running_mean.numel() + module.running_var.numel()
+            statistics += 2 * len(module.running_mean)
     return {"statistics": statistics, "biases": biases}
 
 
@@ -283,191 +209,77 @@ def by_the_batch_norms_parameters(torch_model):
     return {"biases": channels, "statistics": channels * 2}
 
 
-@wrong(checks.explain_difference, "batches-counted")
-def all_buffers(torch_model):
-    return {
-        "biases": sum(m.out_channels for m in torch_model.modules() if isinstance(m, nn.Conv2d)),
-        "statistics": sum(b.numel() for b in torch_model.buffers()),
-    }
-
-
-def _kinds(model, kind):
-    return [m for m in model.modules() if isinstance(m, kind)]
-
-
-def _biases(model):
-    return sum(m.out_channels for m in _kinds(model, nn.Conv2d))
-
-
-def _statistics(model):
-    return sum(2 * m.num_features for m in _kinds(model, nn.BatchNorm2d))
-
-
-@wrong(checks.explain_difference, "head-counted")
-def all_that_is_called_bias(torch_model):
-    biases = sum(p.numel() for n, p in torch_model.named_parameters() if n.endswith("bias"))
-    return {"biases": biases, "statistics": _statistics(torch_model)}
-
-
-@wrong(checks.explain_difference, "head-counted")
-def linear_too_and_all_buffers(torch_model):
-    biases = _biases(torch_model) + torch_model.fc.bias.numel()
-    return {"biases": biases, "statistics": sum(b.numel() for b in torch_model.buffers())}
-
-
-@wrong(checks.explain_difference, "looked-for-biases")
-def biases_it_has(torch_model):
-    convs = _kinds(torch_model, nn.Conv2d)
-    biases = sum(conv.bias.numel() for conv in convs if conv.bias is not None)
-    return {"biases": biases, "statistics": _statistics(torch_model)}
-
-
-@wrong(checks.explain_difference, "layers-counted")
-def a_bias_for_each_layer(torch_model):
-    bns = _kinds(torch_model, nn.BatchNorm2d)
-    return {"biases": len(_kinds(torch_model, nn.Conv2d)), "statistics": 2 * len(bns)}
-
-
-@wrong(checks.explain_difference, "statistics-by-layer")
-def statistics_of_layers(torch_model):
-    names = [n for n, _ in torch_model.named_buffers() if "running" in n]
-    return {"biases": _biases(torch_model), "statistics": len(names)}
-
-
-@wrong(checks.explain_difference, "shortcuts-left-out")
-def only_what_is_called_bn(torch_model):
-    names = [(n, p) for n, p in torch_model.named_parameters() if ".bn" in f".{n}"]
-    biases = sum(p.numel() for n, p in names if n.endswith("bias"))
-    return {"biases": biases, "statistics": 2 * biases}
-
-
-@wrong(checks.explain_difference, "statistics-of-shortcuts-left-out")
-def statistics_of_what_is_called_bn(torch_model):
-    found = [b for n, b in torch_model.named_buffers() if ".bn" in f".{n}" and "running" in n]
-    return {"biases": _biases(torch_model), "statistics": sum(map(len, found))}
-
-
-@wrong(checks.explain_difference, "one-statistic-only")
-def means_only(torch_model):
-    return {"biases": _biases(torch_model), "statistics": _statistics(torch_model) // 2}
-
-
-@wrong(checks.explain_difference, "weights-counted-too")
-def everything_in_batch_norm(torch_model):
-    bns = _kinds(torch_model, nn.BatchNorm2d)
-    return {
-        "biases": _biases(torch_model),
-        "statistics": sum(v.numel() for bn in bns for v in bn.state_dict().values()),
-    }
-
-
-@wrong(checks.explain_difference, "looked-among-parameters")
-def statistics_as_parameters(torch_model):
-    found = [p.numel() for n, p in torch_model.named_parameters() if "running" in n]
-    return {"biases": _biases(torch_model), "statistics": sum(found)}
-
-
-@wrong(checks.explain_difference, "numbers-of-one-network")
-def from_the_lesson(torch_model):
-    return {"biases": 26560, "statistics": 53120}
-
-
-@wrong(checks.explain_difference, "numbers-of-one-network")
-def the_rest_of_79680(torch_model):
-    return {"biases": 26_560, "statistics": 79_680 - 26_560}
-
-
-@wrong(checks.explain_difference, "keys-swapped")
-def other_way_round(torch_model):
-    return {"biases": _statistics(torch_model), "statistics": _biases(torch_model)}
-
-
-@wrong(checks.explain_difference, "input-channels")
-def channels_going_in(torch_model):
-    biases = sum(m.in_channels for m in _kinds(torch_model, nn.Conv2d))
-    return {"biases": biases, "statistics": _statistics(torch_model)}
-
-
-@wrong(checks.explain_difference, "blocks-counted-too")
-def whatever_has_channels(torch_model):
-    biases = 0
-    for module in torch_model.modules():
-        if hasattr(module, "out_channels"):
-            biases += module.out_channels
-    return {"biases": biases, "statistics": _statistics(torch_model)}
-
-
-@wrong(checks.explain_difference, "some-kernels-only")
-def convolutions_of_3x3(torch_model):
-    kernels = [p for p in torch_model.parameters() if tuple(p.shape[2:]) == (3, 3)]
-    return {"biases": sum(map(len, kernels)), "statistics": _statistics(torch_model)}
-
-
-@wrong(checks.explain_difference, "top-level-only")
-def children_only(torch_model):
-    found = list(torch_model.children())
-    return {
-        "biases": sum(m.out_channels for m in found if isinstance(m, nn.Conv2d)),
-        "statistics": sum(2 * m.num_features for m in found if isinstance(m, nn.BatchNorm2d)),
-    }
-
-
-@wrong(checks.explain_difference, "floats")
-def divided(torch_model):
-    statistics = sum(b.numel() for n, b in torch_model.named_buffers() if "running" in n)
-    return {"biases": statistics / 2, "statistics": statistics}
-
-
-@wrong(checks.explain_difference, "wrong-keys")
-def with_the_sum(torch_model):
-    found = {"biases": _biases(torch_model), "statistics": _statistics(torch_model)}
-    return found | {"total": sum(found.values())}
-
-
-@wrong(checks.explain_difference, "wrong-type")
-def one_number(torch_model):
-    return _biases(torch_model) + _statistics(torch_model)
-
-
-@wrong(checks.explain_difference, "changes-its-input")
-def gives_it_biases(torch_model):
-    for conv in _kinds(torch_model, nn.Conv2d):
-        conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
-    return {"biases": _biases(torch_model), "statistics": _statistics(torch_model)}
-
-
 @right(checks.explain_difference)
 def all_from_the_batch_norms(torch_model):
     channels = sum(b.numel() for name, b in torch_model.named_buffers() if name.endswith("mean"))
     return dict(statistics=2 * channels, biases=channels)
 
 
-@wrong(checks.explain_difference, "looked-for-biases")
-def counts_what_is_none(torch_model):
-    convs = [m for m in torch_model.modules() if isinstance(m, nn.Conv2d)]
-    return {
-        "biases": sum(conv.bias.numel() for conv in convs),
-        "statistics": _statistics(torch_model),
-    }
+wrong_edits(
+    checks.explain_difference,
+    in_a_loop,
+    r"""
+    batches-counted
+        2 * len(module.running_mean) => sum(b.numel() for b in module.buffers())
+    head-counted
+        return { => biases = sum(p.numel() for n, p in named if n.endswith("bias"))\nreturn {
+        named if => torch_model.named_parameters() if
+
+        isinstance(module, nn.Conv2d) => isinstance(module, (nn.Conv2d, nn.Linear))
+        2 * len(module.running_mean) => sum(b.numel() for b in module.buffers())
+    looked-for-biases
+        module.weight.shape[0] => 0 if module.bias is None else module.bias.numel()
+
+        module.weight.shape[0] => module.bias.numel()
+    layers-counted
+        module.weight.shape[0] => 1
+        2 * len(module.running_mean) => 2
+    statistics-by-layer
+        2 * len(module.running_mean) => 2
+    shortcuts-left-out
+        for module in torch_model.modules(): => for name, module in torch_model.named_modules():
+        biases += => biases += 0 if "downsample" in name else
+    statistics-of-shortcuts-left-out
+        for module in torch_model.modules(): => for name, module in torch_model.named_modules():
+        isinstance(module, nn.BatchNorm2d) => isinstance(module, nn.BatchNorm2d) and "bn" in name
+    one-statistic-only
+        2 * len(module.running_mean) => module.running_mean.numel()
+    weights-counted-too
+        2 * len(module.running_mean) => sum(v.numel() for v in module.state_dict().values())
+
+        2 * len(module.running_mean) => 3 * len(module.bias)
+    looked-among-parameters
+        2 * len(module.running_mean) => sum(p.numel() for n, p in module.named_parameters() if "mean" in n)
+    numbers-of-one-network
+        return {"statistics": statistics, "biases": biases} => return {"biases": 26560, "statistics": 53120}
+
+        "statistics": statistics, "biases": biases => "statistics": 79_680 - 26_560, "biases": 26_560
+
+        "statistics": statistics => "statistics": 79_680 - biases
+    keys-swapped
+        "statistics": statistics, "biases": biases => "statistics": biases, "biases": statistics
+    input-channels
+        module.weight.shape[0] => module.in_channels
+    blocks-counted-too
+        isinstance(module, nn.Conv2d) => hasattr(module, "out_channels")
+        module.weight.shape[0] => module.out_channels
+    some-kernels-only
+        isinstance(module, nn.Conv2d) => isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
+    top-level-only
+        torch_model.modules() => torch_model.children()
+    floats
+        "biases": biases => "biases": statistics / 2
+    wrong-keys
+        "biases": biases => "biases": biases, "total": biases + statistics
+    wrong-type
+        return {"statistics": statistics, "biases": biases} => return biases + statistics
+    changes-its-input
+        biases += => module.bias = nn.Parameter(torch.zeros(module.out_channels))\nbiases +=
+    """,
+)
 
 
-@wrong(checks.explain_difference, "numbers-of-one-network")
-def what_is_left_of_79680(torch_model):
-    biases = _biases(torch_model)
-    return {"biases": biases, "statistics": 79_680 - biases}
-
-
-@wrong(checks.explain_difference, "weights-counted-too")
-def three_numbers_for_a_channel(torch_model):
-    norms = [m for m in torch_model.modules() if isinstance(m, nn.BatchNorm2d)]
-    each = ("bias", "running_mean", "running_var")
-    return {
-        "biases": _biases(torch_model),
-        "statistics": sum(getattr(norm, name).numel() for norm in norms for name in each),
-    }
-
-
-# 10.3
+# fold_bias
 
 
 @right(checks.fold_bias)
@@ -477,10 +289,10 @@ def from_the_mean(conv_bias, bn):
 
 
 @right(checks.fold_bias)
+@torch.no_grad()
 def into_the_bias(conv_bias, bn):
-    with torch.no_grad():
-        scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
-        bn.bias += conv_bias * scale
+    scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
+    bn.bias += conv_bias * scale
 
 
 @right(checks.fold_bias)
@@ -522,150 +334,6 @@ def channel_by_channel(conv_bias, bn):
         bn.running_mean[channel] -= number
 
 
-@wrong(checks.fold_bias, "added-instead-of-subtracted")
-@torch.no_grad()
-def plus(conv_bias, bn):
-    bn.running_mean += conv_bias
-
-
-@wrong(checks.fold_bias, "not-scaled")
-@torch.no_grad()
-def into_the_bias_as_it_is(conv_bias, bn):
-    bn.bias += conv_bias
-
-
-@wrong(checks.fold_bias, "not-scaled")
-def minus_its_own_bias(conv_bias, bn):
-    bn.bias.data -= conv_bias.data
-
-
-@wrong(checks.fold_bias, "gamma-forgotten")
-@torch.no_grad()
-def divided_only(conv_bias, bn):
-    bn.bias += conv_bias / (bn.running_var + bn.eps) ** 0.5
-
-
-@wrong(checks.fold_bias, "not-divided")
-@torch.no_grad()
-def multiplied_only(conv_bias, bn):
-    bn.bias += bn.weight * conv_bias
-
-
-@wrong(checks.fold_bias, "variance-without-root")
-@torch.no_grad()
-def by_the_variance(conv_bias, bn):
-    bn.bias += conv_bias * bn.weight / (bn.running_var + bn.eps)
-
-
-@wrong(checks.fold_bias, "epsilon-forgotten")
-@torch.no_grad()
-def without_epsilon(conv_bias, bn):
-    bn.bias += conv_bias * bn.weight / bn.running_var.sqrt()
-
-
-@wrong(checks.fold_bias, "epsilon-forgotten")
-@torch.no_grad()
-def with_kerass_epsilon(conv_bias, bn):
-    bn.bias.add_(bn.weight * conv_bias * torch.rsqrt(bn.running_var + 1.001e-5))
-
-
-@wrong(checks.fold_bias, "divided-by-weight")
-@torch.no_grad()
-def gamma_below(conv_bias, bn):
-    bn.bias += conv_bias / bn.weight
-
-
-@wrong(checks.fold_bias, "mean-moved-too")
-@torch.no_grad()
-def the_whole_formula(conv_bias, bn):
-    bn.bias += (conv_bias - bn.running_mean) / torch.sqrt(bn.running_var + bn.eps) * bn.weight
-
-
-@wrong(checks.fold_bias, "both-ways")
-@torch.no_grad()
-def twice(conv_bias, bn):
-    bn.bias += conv_bias * bn.weight / torch.sqrt(bn.running_var + bn.eps)
-    bn.running_mean -= conv_bias
-
-
-@wrong(checks.fold_bias, "mean-scaled")
-@torch.no_grad()
-def scaled_mean(conv_bias, bn):
-    bn.running_mean -= conv_bias * bn.weight / torch.sqrt(bn.running_var + bn.eps)
-
-
-@wrong(checks.fold_bias, "unchanged")
-def only_a_name(conv_bias, bn):
-    mean = bn.running_mean
-    mean = mean - conv_bias
-    return mean
-
-
-@wrong(checks.fold_bias, "unchanged")
-def a_copy(conv_bias, bn):
-    bn = copy.deepcopy(bn)
-    bn.running_mean -= conv_bias.detach()
-    return bn
-
-
-@wrong(checks.fold_bias, "recorded-by-autograd")
-def recorded(conv_bias, bn):
-    bn.running_mean -= conv_bias
-
-
-@wrong(checks.fold_bias, "recorded-by-autograd")
-def recorded_in_the_bias(conv_bias, bn):
-    bn.bias += conv_bias * bn.weight / torch.sqrt(bn.running_var + bn.eps)
-
-
-@wrong(checks.fold_bias, "tensor-in-place-of-parameter")
-def assigned(conv_bias, bn):
-    bn.bias = bn.bias + conv_bias * bn.weight / torch.sqrt(bn.running_var + bn.eps)
-
-
-@wrong(checks.fold_bias, "new-parameters")
-def a_new_parameter(conv_bias, bn):
-    scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
-    bn.bias = nn.Parameter((bn.bias + conv_bias * scale).detach())
-
-
-@wrong(checks.fold_bias, "mean-overwritten")
-def put_in_its_place(conv_bias, bn):
-    bn.running_mean = -conv_bias.detach()
-
-
-@wrong(checks.fold_bias, "bias-overwritten")
-@torch.no_grad()
-def put_in_the_biass_place(conv_bias, bn):
-    bn.bias.copy_(conv_bias)
-
-
-@wrong(checks.fold_bias, "bias-cleared")
-@torch.no_grad()
-def moved_away(conv_bias, bn):
-    bn.running_mean -= conv_bias
-    nn.init.zeros_(conv_bias)
-
-
-@wrong(checks.fold_bias, "another-number-changed")
-@torch.no_grad()
-def into_the_weight(conv_bias, bn):
-    bn.weight += conv_bias
-
-
-@wrong(checks.fold_bias, "momentum-used")
-@torch.no_grad()
-def as_in_training(conv_bias, bn):
-    bn.running_mean = (1 - bn.momentum) * bn.running_mean - bn.momentum * conv_bias
-
-
-@wrong(checks.fold_bias, "frozen")
-def frozen(conv_bias, bn):
-    for p in bn.parameters():
-        p.requires_grad = False
-    bn.bias += conv_bias.detach() * bn.weight / torch.sqrt(bn.running_var + bn.eps)
-
-
 @right(checks.fold_bias)
 def what_it_adds_to_nothing(conv_bias, bn):
     both = torch.stack([conv_bias.detach(), torch.zeros_like(conv_bias)])
@@ -674,21 +342,76 @@ def what_it_adds_to_nothing(conv_bias, bn):
         bn.bias += with_bias - without
 
 
-@wrong(checks.fold_bias, "variance-without-root")
-@torch.no_grad()
-def root_of_the_square(conv_bias, bn):
-    bn.bias += conv_bias * bn.weight / torch.sqrt(bn.running_var**2 + bn.eps)
-
-
-@wrong(checks.fold_bias, "not-in-its-numbers")
-def added_on_the_way_in(conv_bias, bn):
-    bias = conv_bias.detach()[:, None, None]
-    bn.register_forward_pre_hook(lambda _, args: (args[0] + bias,))
-
-
 @right(checks.fold_bias)
 @torch.no_grad()
 def all_of_the_mean_into_the_bias(conv_bias, bn):
     scale = bn.weight / (bn.running_var + bn.eps).sqrt()
     bn.bias.sub_((bn.running_mean - conv_bias) * scale)
     bn.running_mean.zero_()
+
+
+wrong_edits(
+    checks.fold_bias,
+    from_the_mean,
+    r"""
+    added-instead-of-subtracted
+        sub_ => add_
+    mean-scaled
+        (conv_bias) => (conv_bias * bn.weight / torch.sqrt(bn.running_var + bn.eps))
+    unchanged
+        bn.running_mean.sub_(conv_bias) => mean = bn.running_mean\nmean = mean - conv_bias
+
+        bn.running_mean => copy.deepcopy(bn).running_mean
+    recorded-by-autograd
+        @torch.no_grad() => @torch.enable_grad()
+    mean-overwritten
+        bn.running_mean.sub_(conv_bias) => bn.running_mean = -conv_bias.detach()
+    bias-overwritten
+        bn.running_mean.sub_(conv_bias) => bn.bias.copy_(conv_bias)
+    bias-cleared
+        bn.running_mean.sub_(conv_bias) => bn.running_mean.sub_(conv_bias)\nnn.init.zeros_(conv_bias)
+    another-number-changed
+        bn.running_mean.sub_ => bn.weight.add_
+    momentum-used
+        bn.running_mean.sub_(conv_bias) => bn.running_mean.lerp_(-conv_bias, bn.momentum)
+    not-in-its-numbers
+        bn.running_mean.sub_(conv_bias) => bias = conv_bias.detach()[:, None, None]\nADD_BIAS
+        ADD_BIAS => bn.register_forward_pre_hook(lambda _, args: (args[0] + bias,))
+    """,
+)
+wrong_edits(
+    checks.fold_bias,
+    into_the_bias,
+    r"""
+    not-scaled
+        conv_bias * scale => conv_bias
+
+        bn.bias += conv_bias * scale => bn.bias.data -= conv_bias.data
+    gamma-forgotten
+        bn.weight / => 1 /
+    not-divided
+        bn.weight / torch.sqrt(bn.running_var + bn.eps) => bn.weight
+    variance-without-root
+        torch.sqrt( => (
+
+        bn.running_var + => bn.running_var**2 +
+    epsilon-forgotten
+        bn.eps => 0
+
+        bn.eps => 1.001e-5
+    divided-by-weight
+        bn.weight / torch.sqrt(bn.running_var + bn.eps) => 1 / bn.weight
+    mean-moved-too
+        conv_bias * scale => (conv_bias - bn.running_mean) * scale
+    both-ways
+        bn.bias += => bn.running_mean -= conv_bias\nbn.bias +=
+    recorded-by-autograd
+        @torch.no_grad() => @torch.enable_grad()
+    tensor-in-place-of-parameter
+        bn.bias += conv_bias => bn.bias = bn.bias + conv_bias
+    new-parameters
+        bn.bias += conv_bias * scale => bn.bias = nn.Parameter(bn.bias + conv_bias * scale)
+    frozen
+        bn.bias += => bn.requires_grad_(False)\nbn.bias +=
+    """,
+)

@@ -7,14 +7,14 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from bank import right, wrong
+from bank import right, wrong, wrong_edits
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_edu import checks, networks
-from resnet_edu.blocks import BasicBlock, PlainBlock, conv3x3
+from resnet_edu import blocks, checks, networks
+from resnet_edu.blocks import BasicBlock, conv3x3
 
-# B.1
+# photos_to_batch
 
 
 @right(checks.photos_to_batch)
@@ -62,73 +62,45 @@ def by_numpy(photos):
     return torch.from_numpy(np.moveaxis(photos.numpy(), -1, 1).astype("float32") / 255)
 
 
-@wrong(checks.photos_to_batch, "still-there")
-def viewed(photos):
-    n, height, width, channels = photos.shape
-    return photos.view(n, channels, height, width).float() / 255
+@right(checks.photos_to_batch)
+def in_three_steps(photos):
+    batch = photos.permute(0, 3, 1, 2)
+    batch = batch.float()
+    return batch / 255
 
 
-@wrong(checks.photos_to_batch, "still-there")
-def divided_first(photos):
-    photos = photos.float() / 255
-    return photos.flatten().reshape(len(photos), 3, photos.shape[1], -1)
+wrong_edits(
+    checks.photos_to_batch,
+    in_three_steps,
+    r"""
+    still-there
+        photos.permute(0, 3, 1, 2) => photos.view(len(photos), 3, *photos.shape[1:3])
 
+        photos.permute(0, 3, 1, 2) => photos.flatten().reshape(len(photos), 3, photos.shape[1], -1)
+    height-and-width-swapped
+        photos.permute(0, 3, 1, 2) => photos.transpose(1, 3)
 
-@wrong(checks.photos_to_batch, "height-and-width-swapped")
-def one_transpose(photos):
-    return photos.transpose(1, 3).float() / 255
+        photos.permute(0, 3, 1, 2) => photos.mT.transpose(1, 2).mT.reshape(-1, 3, *photos.shape[1:3])
+    wrong-shape
+        photos.permute(0, 3, 1, 2) => photos
+    colours-in-another-order
+        photos.permute => photos.flip(-1).permute
+    one-colour-everywhere
+        batch / 255 => (batch / 255).mean((2, 3), keepdim=True).repeat(1, 1, *photos.shape[1:3])
+    other-pixels
+        return batch / 255 => batch = torch.zeros_like(batch)\nbatch[:, 0] = 1\nreturn batch
 
-
-@wrong(checks.photos_to_batch, "wrong-shape")
-def left_as_they_were(photos):
-    return photos.float() / 255
-
-
-@wrong(checks.photos_to_batch, "height-and-width-swapped")
-def swapped_and_forced(photos):
-    n, height, width, channels = photos.shape
-    return photos.permute(0, 3, 2, 1).reshape(n, channels, height, width).float() / 255
-
-
-@wrong(checks.photos_to_batch, "colours-in-another-order")
-def as_opencv(photos):
-    return photos.flip(-1).permute(0, 3, 1, 2).float() / 255
-
-
-@wrong(checks.photos_to_batch, "one-colour-everywhere")
-def painted(photos):
-    _, height, width, _ = photos.shape
-    colour = photos.float().mean((1, 2)) / 255
-    return colour[:, :, None, None].repeat(1, 1, height, width)
-
-
-@wrong(checks.photos_to_batch, "other-pixels")
-def always_red(photos):
-    n, height, width, _ = photos.shape
-    batch = torch.zeros(n, 3, height, width)
-    batch[:, 0] = 1
-    return batch
-
-
-@wrong(checks.photos_to_batch, "not-from-0-to-1")
-def as_bytes(photos):
-    return photos.permute(0, 3, 1, 2).float()
-
-
-@wrong(checks.photos_to_batch, "wrong-type")
-def in_double(photos):
-    return photos.permute(0, 3, 1, 2).double() / 255
-
-
-@wrong(checks.photos_to_batch, "other-pixels")
-def by_the_brightest(photos):
-    batch = photos.permute(0, 3, 1, 2).float()
-    return batch / batch.max()
-
-
-@wrong(checks.photos_to_batch, "mirrored")
-def on_its_head(photos):
-    return photos.permute(0, 3, 1, 2).flip(2).float() / 255
+        batch / 255 => batch / batch.max()
+    not-from-0-to-1
+        batch / 255 => batch
+    wrong-type
+        return batch / 255 => return (batch / 255).numpy()
+    not-float32
+        batch.float() => batch.double()
+    mirrored
+        batch.float() => batch.float().flip(2)
+    """,
+)
 
 
 # B.2
@@ -165,59 +137,41 @@ def by_setattr(model):
         setattr(p, "requires_grad", name.split(".")[0] == "fc")  # noqa: B010
 
 
-@wrong(checks.only_the_head, "still-there")
-def another_spelling(model):
-    for name, p in model.named_parameters():
-        p.require_gradient = p.requires_grads = name.startswith("fc.")
+wrong_edits(
+    checks.only_the_head,
+    spelt_right,
+    r"""
+    still-there
+        parameter.requires_grad => parameter.require_gradient = parameter.requires_grads
 
+        parameter.requires_grad => parameter.data.requires_grad
 
-@wrong(checks.only_the_head, "still-there")
-def of_the_modules(model):
-    for name, module in model.named_modules():
-        module.requires_grad = name == "fc"
+        parameter.requires_grad = name in ("fc.weight", "fc.bias") => model.eval()
 
+        parameter.requires_grad = name in ("fc.weight", "fc.bias") => parameter.requires_grad_
 
-@wrong(checks.only_the_head, "still-there")
-def of_the_data(model):
-    for name, p in model.named_parameters():
-        p.data.requires_grad = name.startswith("fc.")
+        model.named_parameters() => model.named_modules()
+        ("fc.weight", "fc.bias") => ("fc",)
 
+    head-frozen-too
+        name in ("fc.weight", "fc.bias") => False
 
-@wrong(checks.only_the_head, "still-there")
-def by_eval(model):
-    with torch.no_grad():
-        model.eval()
+    the-wrong-way-round
+        name in => name not in
 
+    convolutions-only
+        name in ("fc.weight", "fc.bias") => parameter.dim() != 4
 
-@wrong(checks.only_the_head, "head-frozen-too")
-def everything(model):
-    for p in model.parameters():
-        p.requires_grad = False
+    also-fc1
+        name in ("fc.weight", "fc.bias") => "fc" in name
 
+    numbers-changed
+        for name, => model.fc = nn.Linear(model.fc.in_features, model.fc.out_features)\nfor name,
 
-@wrong(checks.only_the_head, "the-wrong-way-round")
-def turned(model):
-    for name, p in model.named_parameters():
-        p.requires_grad = not name.startswith("fc")
-
-
-@wrong(checks.only_the_head, "convolutions-only")
-def convolutions(model):
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            module.weight.requires_grad = False
-
-
-@wrong(checks.only_the_head, "also-fc1")
-def by_a_part_of_the_name(model):
-    for name, p in model.named_parameters():
-        p.requires_grad = "fc" in name
-
-
-@wrong(checks.only_the_head, "numbers-changed")
-def with_a_fresh_head(model):
-    model.requires_grad_(False)
-    model.fc = nn.Linear(model.fc.in_features, model.fc.out_features)
+    bias-of-the-head-frozen
+        ("fc.weight", "fc.bias") => ("fc.weight",)
+    """,
+)
 
 
 @wrong(checks.only_the_head, "parameters-replaced")
@@ -237,13 +191,6 @@ def with_new_parameters(model):
         setattr(model.get_submodule(module), own_name, new)
 
 
-@wrong(checks.only_the_head, "still-there")
-def method_without_a_call(model):
-    for name, p in model.named_parameters():
-        if not name.startswith("fc."):
-            p.requires_grad_  # noqa: B018
-
-
 @wrong(checks.only_the_head, "parameters-replaced")
 def without_the_stages(model):
     for name, _ in list(model.named_children()):
@@ -253,16 +200,11 @@ def without_the_stages(model):
     model.fc.requires_grad_(True)
 
 
-@wrong(checks.only_the_head, "bias-of-the-head-frozen")
-def the_weight_alone(model):
-    model.requires_grad_(False)
-    model.fc.weight.requires_grad = True
+# ShortcutBlock
 
 
-# B.3
-
-
-class _Base(nn.Module):
+@right(checks.shortcut_block)
+class Mended(nn.Module):
     def __init__(self, channels):
         super().__init__()
         self.conv1, self.bn1 = conv3x3(channels, channels), nn.BatchNorm2d(channels)
@@ -271,15 +213,13 @@ class _Base(nn.Module):
     def branch(self, x):
         return self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
 
-
-@right(checks.shortcut_block)
-class Mended(_Base):
     def forward(self, x):
-        return (self.branch(x) + x).relu()
+        out = self.branch(x)
+        return (out + x).relu()
 
 
 @right(checks.shortcut_block)
-class InPlace(_Base):
+class InPlace(Mended):
     def forward(self, x):
         out = self.branch(x)
         out += x
@@ -287,7 +227,7 @@ class InPlace(_Base):
 
 
 @right(checks.shortcut_block)
-class WithAModule(_Base):
+class WithAModule(Mended):
     def __init__(self, channels):
         super().__init__(channels)
         self.relu = nn.ReLU()
@@ -298,104 +238,59 @@ class WithAModule(_Base):
 
 
 @right(checks.shortcut_block)
-class ByClamp(_Base):
+class ByClamp(Mended):
     def forward(self, x):
         return torch.add(self.branch(x), x).clamp(min=0)
 
 
 @right(checks.shortcut_block)
-class ByWhere(_Base):
+class ByWhere(Mended):
     def forward(self, x):
         return torch.where((out := sum((x, self.branch(x)))) > 0, out, 0.0)
 
 
 @right(checks.shortcut_block)
-class OfTheLibrary(BasicBlock):
+class OfTheLibrary(blocks.BasicBlock):
     def __init__(self, channels):
         super().__init__(channels, channels)
 
 
-@wrong(checks.shortcut_block, "still-there")
-class TheOtherWayRound(_Base):
-    def forward(self, x):
-        return x + self.branch(x).clamp(min=0)
+wrong_edits(
+    checks.shortcut_block,
+    Mended,
+    r"""
+    still-there
+        (out + x).relu() => x + out.clamp(min=0)
+    branch-made-weaker
+        (out + x).relu() => x + F.relu(out) / 10
+    other-function-on-the-branch
+        (out + x).relu() => F.leaky_relu(out) + x
+    other-gradient
+        (out + x).relu() => (out + x.detach()).relu()
+    two-relus
+        (out + x).relu() => F.relu(x + F.relu(out))
+    no-relu-at-the-end
+        (out + x).relu() => x + out
+    no-shortcut
+        (out + x).relu() => out.relu()
+    relu-on-the-shortcut
+        (out + x).relu() => out + x.relu()
+    subtracts
+        (out + x).relu() => (x - out).relu()
+    mean-instead-of-sum
+        (out + x).relu() => (0.5 * (out + x)).relu()
+    other-output
+        (out + x).relu() => (out + x).tanh()
+    added-before-batch-norm
+        self.conv2(F.relu(self.bn1(self.conv1(x)))) => self.conv2(F.relu(self.bn1(self.conv1(x)))) + x
+        (out + x).relu() => out.relu()
+    changes-its-input
+        return (out + x).relu() => x += out\nreturn x.relu()
+    """,
+)
 
 
-@wrong(checks.shortcut_block, "branch-made-weaker")
-class Weaker(_Base):
-    def forward(self, x):
-        return x + F.relu(self.branch(x)) / 10
-
-
-@wrong(checks.shortcut_block, "other-function-on-the-branch")
-class Leaky(_Base):
-    def forward(self, x):
-        return F.leaky_relu(self.branch(x)) + x
-
-
-@wrong(checks.shortcut_block, "other-gradient")
-class Detached(_Base):
-    def forward(self, x):
-        return F.relu(self.branch(x) + x.detach())
-
-
-@wrong(checks.shortcut_block, "two-relus")
-class OneMoreRelu(_Base):
-    def forward(self, x):
-        return F.relu(x + F.relu(self.branch(x)))
-
-
-@wrong(checks.shortcut_block, "no-relu-at-the-end")
-class NoRelu(_Base):
-    def forward(self, x):
-        return x + self.branch(x)
-
-
-@wrong(checks.shortcut_block, "no-shortcut")
-class NoShortcut(_Base):
-    def forward(self, x):
-        return F.relu(self.branch(x))
-
-
-@wrong(checks.shortcut_block, "relu-on-the-shortcut")
-class ReluOnX(_Base):
-    def forward(self, x):
-        return self.branch(x) + F.relu(x)
-
-
-@wrong(checks.shortcut_block, "subtracts")
-class Minus(_Base):
-    def forward(self, x):
-        return F.relu(x - self.branch(x))
-
-
-@wrong(checks.shortcut_block, "mean-instead-of-sum")
-class Half(_Base):
-    def forward(self, x):
-        return F.relu(0.5 * (self.branch(x) + x))
-
-
-@wrong(checks.shortcut_block, "other-output")
-class Squeezed(_Base):
-    def forward(self, x):
-        return torch.tanh(self.branch(x) + x)
-
-
-@wrong(checks.shortcut_block, "added-before-batch-norm")
-class BeforeBatchNorm(_Base):
-    def forward(self, x):
-        return F.relu(self.bn2(x + self.conv2(F.relu(self.bn1(self.conv1(x))))))
-
-
-@wrong(checks.shortcut_block, "changes-its-input")
-class ChangesX(_Base):
-    def forward(self, x):
-        out = self.branch(x)
-        x += out
-        return F.relu(x)
-
-
-# B.4
+# stack_blocks
 
 
 @right(checks.stack_blocks)
@@ -441,39 +336,48 @@ def copies_started_anew(channels, n):
     return stack.apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)
 
 
-@wrong(checks.stack_blocks, "still-there")
-def made_outside(channels, n):
-    block = BasicBlock(channels, channels)
-    return nn.Sequential(*[block for _ in range(n)])
+wrong_edits(
+    checks.stack_blocks,
+    appended,
+    r"""
+    still-there
+        stack = nn => block = BasicBlock(channels, channels)\nstack = nn
+        append(BasicBlock(channels, channels)) => append(block)
 
+        stack = nn => block = BasicBlock(channels, channels)\nstack = nn
+        for _ in range(n) => while len(stack) < n
+        append(BasicBlock(channels, channels)) => append(block)
+    weights-shared
+        stack = nn => block = BasicBlock(channels, channels)\nstack = nn
+        append(BasicBlock(channels, channels)) => append(copy.copy(block))
+    blocks-start-equal
+        stack = nn => block = BasicBlock(channels, channels)\nstack = nn
+        append(BasicBlock(channels, channels)) => append(copy.deepcopy(block))
 
-@wrong(checks.stack_blocks, "still-there")
-def wrapped(channels, n):
-    stack, block = nn.Sequential(), BasicBlock(channels, channels)
-    while len(stack) < n:
-        stack.append(block)
-    return stack
-
-
-@wrong(checks.stack_blocks, "weights-shared")
-def shallow_copies(channels, n):
-    block = BasicBlock(channels, channels)
-    return nn.Sequential(*[copy.copy(block) for _ in range(n)])
-
-
-@wrong(checks.stack_blocks, "blocks-start-equal")
-def deep_copies(channels, n):
-    block = BasicBlock(channels, channels)
-    return nn.Sequential(block, *[copy.deepcopy(block) for _ in range(n - 1)])
-
-
-@wrong(checks.stack_blocks, "blocks-start-equal")
-def seeded(channels, n):
-    blocks = []
-    for _ in range(n):
-        torch.manual_seed(0)
-        blocks.append(BasicBlock(channels, channels))
-    return nn.Sequential(*blocks)
+        stack.append => torch.manual_seed(0)\nstack.append
+    convolutions-start-equal
+        stack.append(BasicBlock(channels, channels)) => block = BasicBlock(channels, channels)\npass
+        pass => block.conv2.load_state_dict(block.conv1.state_dict())\nstack.append(block)
+    other-parameters
+        for _ in => for i in
+        BasicBlock(channels, channels) => BasicBlock(channels, channels, 1 + (i > 0))
+    one-block-too-few
+        range(n) => range(1, n)
+    one-block-too-many
+        range(n) => range(0, n + 1)
+    no-shortcuts
+        BasicBlock => blocks.PlainBlock
+    wrong-type
+        nn.Sequential => nn.ModuleList
+    two-blocks-in-turn
+        stack = nn => rest = BasicBlock(channels, channels)\nstack = nn
+        nn.Sequential() => nn.Sequential(BasicBlock(channels, channels))
+        range(n) => range(n - 1)
+        append(BasicBlock(channels, channels)) => append(rest)
+    other-number-of-blocks
+        return stack => return stack.append(nn.Identity())
+    """,
+)
 
 
 @wrong(checks.stack_blocks, "blocks-start-equal")
@@ -484,42 +388,6 @@ def copies_that_differ_a_little(channels, n):
         for p in block.parameters():
             p.data.mul_(1 + 0.1 * i)
     return nn.Sequential(*blocks)
-
-
-@wrong(checks.stack_blocks, "other-parameters")
-def with_strides(channels, n):
-    return nn.Sequential(*[BasicBlock(channels, channels, 1 + (i > 0)) for i in range(n)])
-
-
-@wrong(checks.stack_blocks, "one-block-too-few")
-def from_one(channels, n):
-    return nn.Sequential(*[BasicBlock(channels, channels) for _ in range(1, n)])
-
-
-@wrong(checks.stack_blocks, "one-block-too-many")
-def up_to_n(channels, n):
-    return nn.Sequential(*[BasicBlock(channels, channels) for _ in range(0, n + 1)])
-
-
-@wrong(checks.stack_blocks, "no-shortcuts")
-def plain_ones(channels, n):
-    return nn.Sequential(*[PlainBlock(channels, channels) for _ in range(n)])
-
-
-@wrong(checks.stack_blocks, "wrong-type")
-def in_a_module_list(channels, n):
-    return nn.ModuleList([BasicBlock(channels, channels) for _ in range(n)])
-
-
-@wrong(checks.stack_blocks, "two-blocks-in-turn")
-def first_and_rest(channels, n):
-    first, rest = BasicBlock(channels, channels), BasicBlock(channels, channels)
-    return nn.Sequential(first, *[rest] * (n - 1))
-
-
-@wrong(checks.stack_blocks, "other-number-of-blocks")
-def padded_with_numbers(channels, n):
-    return nn.Sequential(*[BasicBlock(channels, channels) for _ in range(n)], nn.Identity())
 
 
 # B.5
@@ -581,69 +449,47 @@ def as_a_fraction(model, batches):
     return Fraction(int(sum(h.sum() for h in hits)), sum(map(len, hits)))
 
 
-@wrong(checks.accuracy_of_batches, "in-train-mode")
-def without_eval(model, batches):
-    hits = [(model(x).argmax(1) == y).float() for x, y in batches]
-    return torch.cat(hits).mean().item()
+wrong_edits(
+    checks.accuracy_of_batches,
+    counted,
+    r"""
+    in-train-mode
+        model.eval() => pass
 
+    still-there
+        .sum() => .float().mean()
+        total += len(labels) => total += 1
 
-@wrong(checks.accuracy_of_batches, "still-there")
-def by_torch(model, batches):
-    return torch.stack([h.mean() for h in _hits(model, batches)]).mean().item()
+    last-batch-left-out
+        in batches: => in [batch for batch in batches if len(batch[1]) == len(batches[0][1])]:
 
+    all-batches-as-large-as-the-first
+        hits / total => hits / (len(batches) * len(batches[0][1]))
 
-@wrong(checks.accuracy_of_batches, "last-batch-left-out")
-def drops_small_batches(model, batches):
-    size = len(batches[0][1])
-    hits = [h for h in _hits(model, batches) if len(h) == size]
-    return sum(h.mean().item() for h in hits) / len(hits)
+        hits / total => hits / (len(batches) * len(labels))
 
+    one-batch-only
+        total += len(labels) => return hits / len(labels)
 
-@wrong(checks.accuracy_of_batches, "all-batches-as-large-as-the-first")
-def by_the_first_size(model, batches):
-    hits = _hits(model, batches)
-    return sum(h.sum().item() for h in hits) / (len(batches) * len(batches[0][1]))
+    count-instead-of-share
+        hits / total => hits / len(batches)
 
+    percent
+        hits / total => 100 * hits / total
 
-@wrong(checks.accuracy_of_batches, "all-batches-as-large-as-the-first")
-def by_the_last_size(model, batches):
-    total = 0
-    for h in _hits(model, batches):
-        total += h.sum().item()
-    return total / (len(h) * len(batches))
+    wrong-type
+        hits / total => torch.tensor(hits / total)
 
-
-@wrong(checks.accuracy_of_batches, "one-batch-only")
-def returns_in_the_loop(model, batches):
-    for h in _hits(model, batches):
-        return h.mean().item()
-    return None
+    other-accuracy
+        hits / total => 0.8
+    """,
+)
 
 
 @wrong(checks.accuracy_of_batches, "median-or-best")
 def by_median(model, batches):
     means = sorted(h.mean().item() for h in _hits(model, batches))
     return means[(len(means) - 1) // 2]
-
-
-@wrong(checks.accuracy_of_batches, "count-instead-of-share")
-def hits_for_each_batch(model, batches):
-    return sum(h.sum().item() for h in _hits(model, batches)) / len(batches)
-
-
-@wrong(checks.accuracy_of_batches, "percent")
-def in_percent(model, batches):
-    return 100 * torch.cat(_hits(model, batches)).mean().item()
-
-
-@wrong(checks.accuracy_of_batches, "wrong-type")
-def a_tensor(model, batches):
-    return torch.cat(_hits(model, batches)).float().mean()
-
-
-@wrong(checks.accuracy_of_batches, "other-accuracy")
-def as_in_the_example(model, batches):
-    return 0.8
 
 
 # B.6
@@ -658,7 +504,8 @@ def _right(model, images, labels, batch_size):
 def with_parentheses(model, images, labels, batch_size):
     model.eval()
     with torch.no_grad():
-        return _right(model, images, labels, batch_size)
+        found = torch.cat([model(part).argmax(1) for part in images.split(batch_size)])
+    return (found == labels).sum().item() / len(labels)
 
 
 @right(checks.tested_accuracy)
@@ -697,57 +544,46 @@ def every_flag(model, images, labels, batch_size):
     return _right(model, images, labels, batch_size)
 
 
-@wrong(checks.tested_accuracy, "only-one-flag")
-def the_first_flag(model, images, labels, batch_size):
-    model.training = False
-    return _right(model, images, labels, batch_size)
+wrong_edits(
+    checks.tested_accuracy,
+    with_parentheses,
+    r"""
+    only-one-flag
+        model.eval() => model.training = False
 
+    other-accuracy
+        model.eval() => order = torch.randperm(len(images))\nimages, labels = images[order], labels[order]
 
-@wrong(checks.tested_accuracy, "other-accuracy")
-def without_an_order(model, images, labels, batch_size):
-    order = torch.randperm(len(images))
-    return _right(model, images[order], labels[order], batch_size)
+    still-there
+        model.eval() => model.eval()\nmodel.train()
 
+        model.eval() => model.requires_grad_(False)
 
-@wrong(checks.tested_accuracy, "still-there")
-def and_back_at_once(model, images, labels, batch_size):
-    model.eval()
-    return _right(model.train(), images, labels, batch_size)
+        model.eval() => pass
+        return => model.eval()\nreturn
 
+    one-batch-of-everything
+        model.eval() => batch_size = len(images)
 
-@wrong(checks.tested_accuracy, "still-there")
-def more_no_grad(model, images, labels, batch_size):
-    model.requires_grad_(False)
-    with torch.inference_mode():
-        return _right(model, images, labels, batch_size)
+    statistics-kept-still
+        model.eval() => model[1].momentum = 0
 
+        model.eval() => state = copy.deepcopy(model.state_dict())
+        return => model.load_state_dict(state)\nreturn
 
-@wrong(checks.tested_accuracy, "still-there")
-def eval_at_the_end(model, images, labels, batch_size):
-    accuracy = _right(model, images, labels, batch_size)
-    model.eval()
-    return accuracy
+    network-not-used
+        found = torch.cat([model(part).argmax(1) for part in images.split(batch_size)]) => found = labels
 
+    network-changed
+        return => nn.init.zeros_(model[4].bias)\nreturn
 
-@wrong(checks.tested_accuracy, "one-batch-of-everything")
-def all_at_once(model, images, labels, batch_size):
-    return _right(model, images, labels, len(images))
+    first-batch-only
+        model.eval() => images, labels = images[:batch_size], labels[:batch_size]\nmodel.eval()
 
-
-@wrong(checks.tested_accuracy, "statistics-kept-still")
-def no_momentum(model, images, labels, batch_size):
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0
-    return _right(model, images, labels, batch_size)
-
-
-@wrong(checks.tested_accuracy, "statistics-kept-still")
-def statistics_put_back(model, images, labels, batch_size):
-    state = copy.deepcopy(model.state_dict())
-    accuracy = _right(model, images, labels, batch_size)
-    model.load_state_dict(state)
-    return accuracy
+    count-instead-of-share
+        / len(labels) => * 1.0
+    """,
+)
 
 
 @wrong(checks.tested_accuracy, "mode-changes-midway")
@@ -760,23 +596,7 @@ def eval_after_the_first_batch(model, images, labels, batch_size):
     return right / len(images)
 
 
-@wrong(checks.tested_accuracy, "network-not-used")
-def one_hundred_percent(model, images, labels, batch_size):
-    return 1.0
-
-
-@wrong(checks.tested_accuracy, "first-batch-only")
-def one_batch_is_enough(model, images, labels, batch_size):
-    model.eval()
-    return _right(model, images[:batch_size], labels[:batch_size], batch_size)
-
-
-@wrong(checks.tested_accuracy, "count-instead-of-share")
-def a_count(model, images, labels, batch_size):
-    return float(_right(model.eval(), images, labels, batch_size) * len(images))
-
-
-# B.7
+# fit_classes
 
 
 def _train(model, optimizer, images, labels, steps, loss_of=F.cross_entropy):
@@ -827,6 +647,7 @@ fits("sharper", lambda s, y: F.cross_entropy((10 * s).softmax(1), y), "sharper-s
 fits("ten_times", lambda s, y: F.cross_entropy(10 * s.softmax(1), y), "multiplied-probabilities")
 fits("a_sum", lambda s, y: F.cross_entropy(s, y, reduction="sum"), "sum-over-the-batch")
 
+
 # B.8
 
 
@@ -868,49 +689,38 @@ def parameters_and_buffers(source, target):
             mine.copy_(theirs[name])
 
 
-@wrong(checks.copy_weights, "still-there")
-def loaded_by_place(source, target):
-    target.load_state_dict(
-        dict(zip(target.state_dict(), source.state_dict().values(), strict=True))
-    )
+wrong_edits(
+    checks.copy_weights,
+    name_by_name,
+    r"""
+    still-there
+        source.state_dict() => dict(zip(target.state_dict(), source.state_dict().values()))
 
+        theirs[name] => next(other for other in theirs.values() if other.shape == mine.shape)
 
-@wrong(checks.copy_weights, "still-there-without-statistics")
-@torch.no_grad()
-def zipped_parameters(source, target):
-    for theirs, mine in zip(source.parameters(), target.parameters(), strict=True):
-        mine.copy_(theirs)
+    still-there-without-statistics
+        source.state_dict() => source.parameters()
+        target.state_dict().items() => target.named_parameters()
+        theirs[name] => next(theirs)
 
+    without-statistics
+        target.state_dict().items() => target.named_parameters()
 
-@wrong(checks.copy_weights, "without-statistics")
-@torch.no_grad()
-def named_parameters_only(source, target):
-    for name, theirs in source.named_parameters():
-        target.get_parameter(name).copy_(theirs)
+    weights-only
+        mine.copy_ => if name.endswith(".weight"):\n    mine.copy_
 
+    nothing-copied
+        mine.copy_(theirs[name]) => mine = theirs[name]
 
-@wrong(checks.copy_weights, "still-there")
-@torch.no_grad()
-def by_shape(source, target):
-    theirs = list(source.state_dict().values())
-    for mine in target.state_dict().values():
-        mine.copy_(next(other for other in theirs if other.shape == mine.shape))
+        mine.copy_(theirs[name]) => target.forward = source.forward
 
+    batch-norms-left-out
+        mine.copy_ => if "conv" in name:\n    mine.copy_
 
-@wrong(checks.copy_weights, "weights-only")
-@torch.no_grad()
-def what_is_called_weight(source, target):
-    ours = target.state_dict()
-    for name, theirs in source.state_dict().items():
-        if name.endswith(".weight"):
-            ours[name].copy_(theirs)
-
-
-@wrong(checks.copy_weights, "nothing-copied")
-def into_the_dictionary(source, target):
-    ours = target.state_dict()
-    for name, theirs in source.state_dict().items():
-        ours[name] = theirs
+    from-target-to-source
+        mine.copy_(theirs[name]) => theirs[name].copy_(mine)
+    """,
+)
 
 
 @wrong(checks.copy_weights, "parameters-replaced")
@@ -919,27 +729,9 @@ def copied_modules(source, target):
         setattr(target, name, copy.deepcopy(module))
 
 
-@wrong(checks.copy_weights, "batch-norms-left-out")
-@torch.no_grad()
-def convolutions_only(source, target):
-    for name, module in source.named_modules():
-        if isinstance(module, nn.Conv2d):
-            target.get_submodule(name).weight.copy_(module.weight)
-
-
-@wrong(checks.copy_weights, "from-target-to-source")
-def the_wrong_way(source, target):
-    source.load_state_dict(target.state_dict())
-
-
 @wrong(checks.copy_weights, "nothing-copied")
 def a_local_copy(source, target):
     target = copy.deepcopy(source)  # noqa: F841
-
-
-@wrong(checks.copy_weights, "nothing-copied")
-def only_what_it_computes(source, target):
-    target.forward = source.forward
 
 
 @wrong(checks.copy_weights, "shared")
@@ -956,7 +748,7 @@ def same_data(source, target):
         b.set_(buffers[name])
 
 
-# B.9 and B.10
+# with_new_head and train_frozen
 
 
 def heads(name, answer, mistake=None):
@@ -1125,4 +917,60 @@ frozen(
     lambda m: norms_eval(m, lambda n: "downsample" not in n),
     "some-batch-norms-left",
 )
+frozen(
+    "a_little_change",
+    lambda m: m.eval(),
+    "backbone-changed",
+    after=lambda m, _: m.conv1.weight.data.mul_(1 + 1e-6),
+)
 frozen("rate_zero", lambda m: m.eval(), "nothing-learns", lr=0.0)
+
+
+# Answers that a case too special would let pass
+
+
+@wrong(checks.accuracy_of_batches, "raised-error")
+def squeezed(model, batches):
+    model.eval()
+    hits = [(model(x).squeeze().argmax(1) == y).float() for x, y in batches]  # not for one image
+    return torch.cat(hits).mean().item()
+
+
+@wrong(checks.tested_accuracy, "other-accuracy")
+def from_the_second_image_on(model, images, labels, batch_size):
+    model.eval()
+    right = 0
+    for start in range(1, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        right += (model(images[part]).argmax(1) == labels[part]).sum().item()
+    return right / len(images)
+
+
+@wrong(checks.copy_weights, "counter-left-out")
+@torch.no_grad()
+def floats_only(source, target):
+    theirs = source.state_dict()
+    for name, mine in target.state_dict().items():
+        if mine.is_floating_point():
+            mine.copy_(theirs[name])
+
+
+@wrong(checks.accuracy_of_batches, "other-accuracy")
+def more_likely_than_not(model, batches):
+    model.eval()
+    hits = [model(x).softmax(1).gather(1, y[:, None]) > 0.5 for x, y in batches]
+    return torch.cat(hits).double().mean().item()
+
+
+@wrong(checks.fit_classes, "trained-otherwise")
+def clipped(model, images, labels, steps, learning_rate):
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
+    losses = []
+    for _ in range(steps):
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses

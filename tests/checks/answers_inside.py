@@ -1,6 +1,6 @@
-"""Answers to exercise sheet 06, as people write them."""
+"""Answers to the sheet on looking inside a trained ResNet, as people write them."""
 
-# ruff: noqa: ARG001, ARG005 - wrong answers are wrong in this too
+# ruff: noqa: ARG001, ARG005, E501 - wrong answers are wrong in this too, and an edit is one line
 
 import copy
 from collections import OrderedDict
@@ -9,13 +9,14 @@ from functools import partial
 
 import numpy as np
 import torch
-from bank import right, wrong
+from bank import right, wrong, wrong_edits
+from harms import add_harms
 from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu import blocks, checks, measure
 
-# 6.1
+# capture
 
 
 @right(checks.capture)
@@ -148,280 +149,6 @@ def forward_replaced_and_put_back(model, names, inputs):
     return kept
 
 
-@wrong(checks.capture, "not-copied")
-def detached_only(model, names, inputs):
-    kept, handles = {}, []
-    for name in names:
-        module = model.get_submodule(name)
-        handles.append(
-            module.register_forward_hook(lambda m, i, o, n=name: kept.update({n: o.detach()}))
-        )
-    try:
-        with torch.no_grad():
-            model(inputs)
-    finally:
-        for h in handles:
-            h.remove()
-    return kept
-
-
-def _hooks(model, names, kept, make):
-    return [model.get_submodule(n).register_forward_hook(make(n, kept)) for n in names]
-
-
-def _keep(name, kept):
-    def hook(module, args, output):
-        kept[name] = output.clone()
-
-    return hook
-
-
-@wrong(checks.capture, "hooks-not-as-before")
-def hooks_stay(model, names, inputs):
-    kept = {}
-    _hooks(model, names, kept, _keep)
-    model(inputs)
-    return kept
-
-
-@wrong(checks.capture, "hooks-not-as-before")
-def all_hooks_cleared(model, names, inputs):
-    kept = {}
-    try:
-        _hooks(model, names, kept, _keep)
-        model(inputs)
-    finally:
-        for module in model.modules():
-            module._forward_hooks.clear()
-    return kept
-
-
-@wrong(checks.capture, "hooks-not-as-before")
-def a_hook_for_all_modules_stays(model, names, inputs):
-    modules, kept = {model.get_submodule(n): n for n in names}, {}
-
-    def hook(module, args, output):
-        if module in modules:
-            kept[modules[module]] = output.clone()
-
-    nn.modules.module.register_module_forward_hook(hook)
-    model(inputs)
-    return kept
-
-
-@wrong(checks.capture, "hooks-left-after-error")
-def removed_if_all_goes_well(model, names, inputs):
-    kept = {}
-    modules = [model.get_submodule(n) for n in names]
-    handles = [m.register_forward_hook(_keep(n, kept)) for n, m in zip(names, modules, strict=True)]
-    model(inputs)
-    for handle in handles:
-        handle.remove()
-    return kept
-
-
-@wrong(checks.capture, "hooks-left-after-error")
-def registered_before_the_try(model, names, inputs):
-    kept, handles = {}, []
-    for name in names:
-        handles.append(model.get_submodule(name).register_forward_hook(_keep(name, kept)))
-    try:
-        model(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return kept
-
-
-@wrong(checks.capture, "last-name-only")
-def the_loops_variable(model, names, inputs):
-    kept, handles = {}, []
-    for name in names:
-
-        def hook(module, args, output):
-            kept[name] = output.clone()  # noqa: B023 - the mistake
-
-        handles.append(model.get_submodule(name).register_forward_hook(hook))
-    model(inputs)
-    for handle in handles:
-        handle.remove()
-    return kept
-
-
-@wrong(checks.capture, "inputs-instead-of-outputs")
-def arguments_mixed_up(model, names, inputs):
-    kept = {}
-
-    def hook_for(name):
-        def hook(module, output, inp):
-            kept[name] = output[0].detach().clone()
-
-        return hook
-
-    handles = _hooks(model, names, kept, lambda n, _: hook_for(n))
-    model(inputs)
-    [h.remove() for h in handles]
-    return kept
-
-
-@wrong(checks.capture, "inputs-instead-of-outputs")
-def pre_hooks(model, names, inputs):
-    kept = {}
-    handles = [
-        model.get_submodule(n).register_forward_pre_hook(
-            lambda m, args, n=n: kept.update({n: args[0].clone()})
-        )
-        for n in names
-    ]
-    model(inputs)
-    [h.remove() for h in handles]
-    return kept
-
-
-@wrong(checks.capture, "outermost-modules-only")
-def getattr_only(model, names, inputs):
-    kept, handles = {}, []
-    try:
-        for name in names:
-            handles.append(getattr(model, name).register_forward_hook(_keep(name, kept)))
-        model(inputs)
-    finally:
-        [h.remove() for h in handles]
-    return kept
-
-
-@wrong(checks.capture, "outermost-modules-only")
-def children_by_name(model, names, inputs):
-    kept, children = {}, dict(model.named_children())
-    handles = [
-        m.register_forward_hook(_keep(n, kept)) for n, m in ((n, children[n]) for n in names)
-    ]
-    model(inputs)
-    [h.remove() for h in handles]
-    return kept
-
-
-@wrong(checks.capture, "more-than-asked")
-def every_module(model, names, inputs):
-    kept = {}
-    handles = [m.register_forward_hook(_keep(n, kept)) for n, m in model.named_modules()]
-    model(inputs)
-    [h.remove() for h in handles]
-    return kept
-
-
-@wrong(checks.capture, "more-than-asked")
-def names_that_contain(model, names, inputs):
-    kept, handles = {}, []
-    for n, m in model.named_modules():
-        if any(name in n for name in names):
-            handles.append(m.register_forward_hook(_keep(n, kept)))
-    model(inputs)
-    [h.remove() for h in handles]
-    return kept
-
-
-@wrong(checks.capture, "unknown-name-ignored")
-def if_it_is_there(model, names, inputs):
-    kept, handles = {}, []
-    for n, m in model.named_modules():
-        if n in names:
-            handles.append(m.register_forward_hook(_keep(n, kept)))
-    try:
-        model(inputs)
-    finally:
-        [h.remove() for h in handles]
-    return kept
-
-
-@wrong(checks.capture, "error-swallowed")
-def errors_are_printed(model, names, inputs):
-    kept, modules = {}, [model.get_submodule(n) for n in names]
-    handles = [m.register_forward_hook(_keep(n, kept)) for n, m in zip(names, modules, strict=True)]
-    try:
-        model(inputs)
-    except Exception as error:
-        print("did not work:", error)
-    for h in handles:
-        h.remove()
-    return kept
-
-
-@wrong(checks.capture, "run-by-itself")
-def each_module_alone(model, names, inputs):
-    out = {}
-    with torch.no_grad():
-        for name in names:
-            out[name] = model.get_submodule(name)(inputs)
-    return out
-
-
-@wrong(checks.capture, "children-in-a-row")
-def layer_after_layer(model, names, inputs):
-    out, x = {}, inputs
-    for name, layer in model.named_children():
-        x = layer(x)
-        if name in names:
-            out[name] = x.clone()
-    return out
-
-
-@wrong(checks.capture, "wrong-type")
-def a_list(model, names, inputs):
-    kept = []
-    handles = [
-        model.get_submodule(n).register_forward_hook(lambda m, i, o: kept.append(o.clone()))
-        for n in names
-    ]
-    model(inputs)
-    [h.remove() for h in handles]
-    return kept
-
-
-@wrong(checks.capture, "wrong-type")
-def numpy_arrays(model, names, inputs):
-    return {n: t.numpy().copy() for n, t in measure.capture(model, names, inputs).items()}
-
-
-@wrong(checks.capture, "returns-none")
-def nothing_returned(model, names, inputs):
-    kept = {}
-    handles = _hooks(model, names, kept, _keep)
-    model(inputs)
-    [h.remove() for h in handles]
-
-
-@wrong(checks.capture, "nothing-captured")
-def never_run(model, names, inputs):
-    kept = {}
-    handles = _hooks(model, names, kept, _keep)
-    [h.remove() for h in handles]
-    return kept
-
-
-@wrong(checks.capture, "other-keys")
-def modules_as_keys(model, names, inputs):
-    return {model.get_submodule(n): t for n, t in measure.capture(model, names, inputs).items()}
-
-
-@wrong(checks.capture, "one-image-only")
-def squeezed_to_one(model, names, inputs):
-    return {n: t[0] for n, t in measure.capture(model, names, inputs).items()}
-
-
-@wrong(checks.capture, "mode-changed")
-def left_in_train_mode(model, names, inputs):
-    model.eval()
-    kept, modules = {}, [model.get_submodule(n) for n in names]
-    handles = [m.register_forward_hook(_keep(n, kept)) for n, m in zip(names, modules, strict=True)]
-    try:
-        model(inputs)
-    finally:
-        [h.remove() for h in handles]
-        model.train()
-    return kept
-
-
 @right(checks.capture)
 def another_class_for_a_moment(model, names, inputs):
     found, modules = {}, {name: model.get_submodule(name) for name in names}
@@ -445,37 +172,201 @@ def another_class_for_a_moment(model, names, inputs):
     return found
 
 
-@wrong(checks.capture, "order-of-running")
-def a_list_then_zipped(model, names, inputs):
+wrong_edits(
+    checks.capture,
+    with_partial,
+    r"""
+    not-copied
+        output.detach().clone() => output.detach()
+
+        kept[name] = output.detach().clone() => return kept.setdefault(name, output.clone())
+
+    hooks-not-as-before
+        [handle.remove() for handle in handles] => pass
+
+        [handle.remove() for handle in handles] => [m._forward_hooks.clear() for m in model.modules()]
+
+    hooks-left-after-error
+        try: => if True:
+        finally: => if True:
+
+        handles = [] => handles = [model.get_submodule(n).register_forward_hook(partial(keep, n)) for n in names]
+        for name in names: => for name in ():
+
+    last-name-only
+        partial(keep, name) => lambda *a: keep(name, *a)
+
+    inputs-instead-of-outputs
+        module, args, output => module, output, args
+        output.detach() => output[0].detach()
+
+        register_forward_hook => register_forward_pre_hook
+        args, output => args
+        output.detach() => args[0].detach()
+
+    outermost-modules-only
+        model.get_submodule(name) => getattr(model, name)
+
+        model.get_submodule(name) => dict(model.named_children())[name]
+
+    more-than-asked
+        for name in names: => for name, _ in model.named_modules():
+
+        for name in names: => for name in [n for n, _ in model.named_modules() if any(part in n for part in names)]:
+
+    unknown-name-ignored
+        for name in names: => for name in [n for n, _ in model.named_modules() if n in names]:
+
+    error-swallowed
+        finally: => except RuntimeError as error:\n    print("did not work:", error)\nfinally:
+
+    run-by-itself
+        model(inputs) => return {name: model.get_submodule(name)(inputs) for name in names}
+
+    children-in-a-row
+        model(inputs) => nn.Sequential(*model.children())(inputs)
+
+    wrong-type
+        return kept => return list(kept.values())
+
+        return kept => return {name: output.numpy() for name, output in kept.items()}
+
+    returns-none
+        return kept => pass
+
+    nothing-captured
+        model(inputs) => pass
+
+    other-keys
+        kept[name] => kept[module]
+
+    one-image-only
+        output.detach().clone() => output.detach().clone()[0]
+
+    mode-changed
+        return kept => model.train()\nreturn kept
+
+    order-of-running
+        return kept => return dict(zip(names, kept.values(), strict=True))
+    """,
+)
+wrong_edits(
+    checks.capture,
+    one_hook_for_all_modules,
+    """
+    hooks-not-as-before
+        handle.remove() => pass
+    """,
+)
+add_harms(checks.capture, with_partial)
+
+
+# grad_cam
+
+
+@right(checks.grad_cam)
+def step_by_step(model, layer, image, class_index):
     kept = []
-    modules = [model.get_submodule(name) for name in names]
-    handles = [m.register_forward_hook(lambda m, i, o: kept.append(o.clone())) for m in modules]
-    try:
-        model(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return dict(zip(names, kept, strict=True))
+    handle = model.get_submodule(layer).register_forward_hook(lambda m, i, o: kept.append(o))
+    logits = model(image.unsqueeze(0))
+    handle.remove()
+    maps = kept[0]
+    score = logits[0, class_index]
+    (gradient,) = torch.autograd.grad(score, maps)
+    weights = gradient.mean((2, 3), keepdim=True)
+    cam = (weights * maps).sum(1, keepdim=True).relu()
+    cam = F.interpolate(cam, image.shape[1:], mode="bilinear")[0, 0].detach()
+    return cam / cam.max() if cam.max() > 0 else cam
 
 
-@wrong(checks.capture, "not-copied")
-def the_lambda_returns_the_copy(model, names, inputs):
-    kept = {}
-    handles = [
-        model.get_submodule(name).register_forward_hook(
-            lambda m, i, o, name=name: kept.setdefault(name, o.clone())
-        )
-        for name in names
-    ]
-    try:
-        model(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return kept
+wrong_edits(
+    checks.grad_cam,
+    step_by_step,
+    r"""
+    gradient-of-the-probability
+        logits[0, class_index] => F.softmax(logits, 1)[0, class_index]
 
+    gradient-of-the-loss
+        logits[0, class_index] => F.cross_entropy(logits, torch.tensor([class_index]))
 
-# 6.2
+    best-class
+        logits[0, class_index] => logits[0, logits.argmax()]
+
+    no-relu
+        keepdim=True).relu() => keepdim=True)
+
+    min-max
+        cam / cam.max() if cam.max() > 0 else cam => (cam - cam.min()) / (cam.max() - cam.min() + 1e-8)
+
+    divided-by-zero
+        cam / cam.max() if cam.max() > 0 else cam => cam / cam.max()
+
+    nearest
+        image.shape[1:], mode="bilinear" => image.shape[1:]
+
+    mean-over-channels
+        (2, 3) => 1
+
+    no-mean
+        gradient.mean((2, 3), keepdim=True) => gradient
+
+    activation-instead-of-gradient
+        gradient.mean((2, 3), keepdim=True) => F.adaptive_avg_pool2d(maps, 1)
+
+    maps-left-out
+        weights * maps => gradient
+
+    dimension-left
+        [0, 0].detach() => [0].detach()
+
+    not-enlarged
+        F.interpolate(cam, image.shape[1:], mode="bilinear")[0, 0] => cam[0, 0]
+
+    fixed-size
+        image.shape[1:] => (224, 224)
+
+    sides-swapped
+        image.shape[1:] => (image.shape[2], image.shape[1])
+
+    gradients-left
+        lambda m, i, o: kept.append(o) => lambda m, i, o: o.retain_grad() or kept.append(o)
+        (gradient,) = torch.autograd.grad(score, maps) => score.backward()\ngradient = maps.grad
+
+    grad-not-kept
+        (gradient,) = torch.autograd.grad(score, maps) => model.zero_grad()\nscore.backward()\ngradient = maps.grad
+
+    hooks-not-as-before
+        handle.remove() => pass
+
+    cut-from-the-graph
+        kept.append(o) => kept.append(o.clone())
+
+    no-graph
+        logits = model(image.unsqueeze(0)) => with torch.no_grad():\n    logits = model(image.unsqueeze(0))
+
+    batch-dimension-missing
+        image.unsqueeze(0) => image
+
+    outermost-modules-only
+        model.get_submodule(layer) => getattr(model, layer)
+
+    weights-of-the-head
+        gradient.mean((2, 3), keepdim=True) => model.fc.weight[class_index].view(1, -1, 1, 1)
+
+    normalised-otherwise
+        return cam / cam.max() => return 255 * cam / cam.max()
+
+    mode-changed
+        handle.remove() => handle.remove()\nmodel.train()
+
+    wrong-type
+        [0, 0].detach() => [0, 0].detach().numpy()
+
+    not-normalised
+        cam / cam.max() if cam.max() > 0 else cam => cam.clamp(0, 1)
+    """,
+)
+add_harms(checks.grad_cam, step_by_step, what_can_be_trained="frozen")
 
 
 @right(checks.grad_cam)
@@ -582,224 +473,6 @@ def on_a_copy_with_numpy(model, layer, image, class_index):
     return (large / large.max() if large.any() else large).squeeze(0).squeeze(0)
 
 
-def _cam(model, layer, image, class_index, score=None):
-    kept = []
-    handle = model.get_submodule(layer).register_forward_hook(lambda m, i, o: kept.append(o))
-    logits = model(image.unsqueeze(0))
-    handle.remove()
-    value = logits[0, class_index] if score is None else score(logits)
-    return kept[0], torch.autograd.grad(value, kept[0])[0]
-
-
-def _show(cam, image):
-    """(1, 1, h, w) to (H, W)."""
-    cam = F.interpolate(cam, image.shape[1:], mode="bilinear", align_corners=False)[0, 0].detach()
-    return cam / cam.max() if cam.max() > 0 else cam
-
-
-def _sum(weights, maps):
-    return (weights * maps).sum(1, keepdim=True)
-
-
-@wrong(checks.grad_cam, "gradient-of-the-probability")
-def softmax_first(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index, lambda out: F.softmax(out, 1)[0, class_index])
-    return _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "gradient-of-the-loss")
-def cross_entropy(model, layer, image, class_index):
-    maps, g = _cam(
-        model, layer, image, 0, lambda out: F.cross_entropy(out, torch.tensor([class_index]))
-    )
-    return _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "best-class")
-def what_the_network_says(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, 0, lambda out: out[0, out.argmax()])
-    return _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "no-relu")
-def relu_forgotten(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    return _show(_sum(g.mean((2, 3), keepdim=True), maps), image)
-
-
-@wrong(checks.grad_cam, "min-max")
-def from_zero_to_one(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    cam = _sum(g.mean((2, 3), keepdim=True), maps).relu()
-    cam = F.interpolate(cam, image.shape[1:], mode="bilinear")[0, 0].detach()
-    return (cam - cam.min()) / (cam.max() - cam.min() + 1e-8)
-
-
-@wrong(checks.grad_cam, "divided-by-zero")
-def never_zero(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    cam = _sum(g.mean((2, 3), keepdim=True), maps).relu()
-    cam = F.interpolate(cam, image.shape[1:], mode="bilinear")[0, 0].detach()
-    return cam / cam.max()
-
-
-@wrong(checks.grad_cam, "nearest")
-def default_mode(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    cam = F.interpolate(_sum(g.mean((2, 3), keepdim=True), maps).relu(), image.shape[1:])[0, 0]
-    return cam / cam.max().clamp(min=1e-9)
-
-
-@wrong(checks.grad_cam, "mean-over-channels")
-def wrong_axes(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    return _show(_sum(g.mean(1, keepdim=True), maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "no-mean")
-def place_by_place(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    return _show(_sum(g, maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "activation-instead-of-gradient")
-def weights_are_activations(model, layer, image, class_index):
-    maps, _ = _cam(model, layer, image, class_index)
-    return _show(_sum(F.adaptive_avg_pool2d(maps, 1), maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "maps-left-out")
-def gradients_only(model, layer, image, class_index):
-    _, g = _cam(model, layer, image, class_index)
-    return _show(g.sum(1, keepdim=True).relu(), image)
-
-
-@wrong(checks.grad_cam, "dimension-left")
-def still_a_batch(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    return _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), image)[None]
-
-
-@wrong(checks.grad_cam, "not-enlarged")
-def small(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    cam = _sum(g.mean((2, 3), keepdim=True), maps).relu()[0, 0].detach()
-    return cam / cam.max()
-
-
-@wrong(checks.grad_cam, "fixed-size")
-def always_224(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    return _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), torch.zeros(3, 224, 224))
-
-
-@wrong(checks.grad_cam, "sides-swapped")
-def width_first(model, layer, image, class_index):
-    _, h, w = image.shape
-    maps, g = _cam(model, layer, image, class_index)
-    return _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), torch.zeros(3, w, h))
-
-
-@wrong(checks.grad_cam, "gradients-left")
-def backward_writes(model, layer, image, class_index):
-    kept = []
-
-    def hook(module, args, output):
-        output.retain_grad()
-        kept.append(output)
-
-    handle = model.get_submodule(layer).register_forward_hook(hook)
-    model(image[None])[0, class_index].backward()
-    handle.remove()
-    return _show(_sum(kept[0].grad.mean((2, 3), keepdim=True), kept[0]).relu(), image)
-
-
-@wrong(checks.grad_cam, "grad-not-kept")
-def no_retain_grad(model, layer, image, class_index):
-    kept = []
-    handle = model.get_submodule(layer).register_forward_hook(lambda m, i, o: kept.append(o))
-    out = model(image[None])
-    handle.remove()
-    model.zero_grad()
-    out[0, class_index].backward()
-    weights = kept[0].grad.mean(dim=[2, 3])
-    return _show(_sum(weights[..., None, None], kept[0]).relu(), image)
-
-
-@wrong(checks.grad_cam, "hooks-not-as-before")
-def hook_stays(model, layer, image, class_index):
-    kept = []
-    model.get_submodule(layer).register_forward_hook(lambda m, i, o: kept.append(o))
-    score = model(image[None])[0, class_index]
-    g = torch.autograd.grad(score, kept[0])[0]
-    return _show(_sum(g.mean((2, 3), keepdim=True), kept[0]).relu(), image)
-
-
-@wrong(checks.grad_cam, "cut-from-the-graph")
-def copied_as_in_capture(model, layer, image, class_index):
-    kept = {}
-    hook = model.get_submodule(layer).register_forward_hook(
-        lambda m, i, o: kept.update(o=o.clone())
-    )
-    score = model(image.unsqueeze(0))[0, class_index]
-    hook.remove()
-    (g,) = torch.autograd.grad(score, kept["o"])
-    return _show(_sum(g.mean((2, 3), keepdim=True), kept["o"]).relu(), image)
-
-
-@wrong(checks.grad_cam, "no-graph")
-def with_capture(model, layer, image, class_index):
-    maps = measure.capture(model, [layer], image[None])[layer]
-    with torch.no_grad():
-        score = model(image[None])[0, class_index]
-    (g,) = torch.autograd.grad(score, maps)
-    return _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "batch-dimension-missing")
-def no_batch(model, layer, image, class_index):
-    kept = []
-    with model.get_submodule(layer).register_forward_hook(lambda m, i, o: kept.append(o)):
-        score = model(image)[class_index]
-    (g,) = torch.autograd.grad(score, kept[0])
-    return _show(_sum(g.mean((2, 3), keepdim=True), kept[0]).relu(), image)
-
-
-@wrong(checks.grad_cam, "outermost-modules-only")
-def the_attribute(model, layer, image, class_index):
-    kept = []
-    with getattr(model, layer).register_forward_hook(lambda m, i, o: kept.append(o)):
-        score = model(image[None])[0, class_index]
-    (g,) = torch.autograd.grad(score, kept[0])
-    return _show(_sum(g.mean((2, 3), keepdim=True), kept[0]).relu(), image)
-
-
-@wrong(checks.grad_cam, "weights-of-the-head")
-def class_activation_map(model, layer, image, class_index):
-    maps, _ = _cam(model, layer, image, class_index)
-    weights = model.fc.weight[class_index].view(1, -1, 1, 1)
-    return _show(_sum(weights, maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "normalised-otherwise")
-def grey_values(model, layer, image, class_index):
-    maps, g = _cam(model, layer, image, class_index)
-    return 255 * _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "mode-changed")
-def training_goes_on(model, layer, image, class_index):
-    model.eval()
-    maps, g = _cam(model, layer, image, class_index)
-    model.train()
-    return _show(_sum(g.mean((2, 3), keepdim=True), maps).relu(), image)
-
-
-@wrong(checks.grad_cam, "wrong-type")
-def numpy_map(model, layer, image, class_index):
-    return measure.grad_cam(model, layer, image, class_index).numpy()
-
-
 @right(checks.grad_cam)
 def by_adding_nothing_to_the_maps(model, layer, image, class_index):
     module, kept = model.get_submodule(layer), []
@@ -815,14 +488,7 @@ def by_adding_nothing_to_the_maps(model, layer, image, class_index):
     return heat / heat.amax().clamp_min(torch.finfo(heat.dtype).tiny)
 
 
-@wrong(checks.grad_cam, "not-normalised")
-def cut_off_at_one(model, layer, image, class_index):
-    maps, gradient = _cam(model, layer, image, class_index)
-    heat = _sum(gradient.mean((2, 3), keepdim=True), maps).relu()
-    return F.interpolate(heat, image.shape[1:], mode="bilinear")[0, 0].clamp(0, 1)
-
-
-# 6.3
+# block_importance
 
 
 def _accuracy_of(model, batches):
@@ -834,12 +500,16 @@ def _accuracy_of(model, batches):
     return right / total
 
 
+def _every_name(model):
+    kinds = blocks.BasicBlock, blocks.Bottleneck
+    return [name for name, module in model.named_modules() if isinstance(module, kinds)]
+
+
 def _names(model):
     return [
         name
-        for name, module in model.named_modules()
-        if isinstance(module, (blocks.BasicBlock, blocks.Bottleneck))
-        and isinstance(module.downsample, nn.Identity)
+        for name in _every_name(model)
+        if isinstance(model.get_submodule(name).downsample, nn.Identity)
     ]
 
 
@@ -957,206 +627,6 @@ def if_the_network_still_runs(model, batches):
     return lost
 
 
-def _taken_out(model, batches, lost=lambda a, b: a - b, score=_accuracy_of, names=_names):
-    copied = copy.deepcopy(model).eval()
-    whole, found = score(copied, batches), {}
-    for name in names(copied):
-        stage, place = name.split(".")
-        block = getattr(copied, stage)[int(place)]
-        getattr(copied, stage)[int(place)] = nn.Identity()
-        found[name] = lost(whole, score(copied, batches))
-        getattr(copied, stage)[int(place)] = block
-    return found
-
-
-@wrong(checks.block_importance, "sign")
-def the_other_way(model, batches):
-    return _taken_out(model, batches, lambda whole, without: without - whole)
-
-
-@wrong(checks.block_importance, "accuracy-without")
-def accuracies(model, batches):
-    return _taken_out(model, batches, lambda _, without: without)
-
-
-@wrong(checks.block_importance, "percent")
-def in_percentage_points(model, batches):
-    return _taken_out(model, batches, lambda a, b: (a - b) * 100)
-
-
-@wrong(checks.block_importance, "mean-of-batch-means")
-def means_of_batches(model, batches):
-    def score(network, pairs):
-        return np.mean([(network(x).argmax(1) == y).float().mean().item() for x, y in pairs])
-
-    return _taken_out(model, batches, score=score)
-
-
-@wrong(checks.block_importance, "loss-instead-of-accuracy")
-def cross_entropies(model, batches):
-    def score(network, pairs):
-        with torch.no_grad():
-            return np.mean([F.cross_entropy(network(x), y).item() for x, y in pairs])
-
-    return _taken_out(model, batches, lambda a, b: b - a, score)
-
-
-@wrong(checks.block_importance, "tensors")
-def values_are_tensors(model, batches):
-    def score(network, pairs):
-        hits = torch.cat([network(x).argmax(1) == y for x, y in pairs])
-        return hits.float().mean()
-
-    return _taken_out(model, batches, score=score)
-
-
-@wrong(checks.block_importance, "first-blocks-left-out")
-def never_the_first(model, batches):
-    return _taken_out(model, batches, names=lambda m: [n for n in _names(m) if n[-1] != "0"])
-
-
-@wrong(checks.block_importance, "every-block")
-def all_of_them(model, batches):
-    def names(m):
-        return [
-            n for n, b in m.named_modules() if isinstance(b, (blocks.BasicBlock, blocks.Bottleneck))
-        ]
-
-    return _taken_out(model, batches, names=names)
-
-
-@wrong(checks.block_importance, "shape-changing-blocks-too")
-def zero_for_the_others(model, batches):
-    found = _taken_out(model, batches)
-    every = [
-        n for n, b in model.named_modules() if isinstance(b, (blocks.BasicBlock, blocks.Bottleneck))
-    ]
-    return {n: found.get(n, 0.0) for n in every}
-
-
-@wrong(checks.block_importance, "other-names")
-def numbered(model, batches):
-    return dict(enumerate(_taken_out(model, batches).values()))
-
-
-@wrong(checks.block_importance, "other-names")
-def with_underscores(model, batches):
-    return {n.replace(".", "_"): v for n, v in _taken_out(model, batches).items()}
-
-
-@wrong(checks.block_importance, "wrong-type")
-def pairs(model, batches):
-    return list(_taken_out(model, batches).items())
-
-
-@wrong(checks.block_importance, "blocks-stay-out")
-def never_put_back(model, batches):
-    copied, found = copy.deepcopy(model).eval(), {}
-    whole = _accuracy_of(copied, batches)
-    for name in _names(copied):
-        stage, place = name.split(".")
-        getattr(copied, stage)[int(place)] = nn.Identity()
-        found[name] = whole - _accuracy_of(copied, batches)
-    return found
-
-
-@wrong(checks.block_importance, "mode-as-it-comes")
-def no_eval(model, batches):
-    whole, found = _accuracy_of(model, batches), {}
-    for name in _names(model):
-        stage, place = name.split(".")
-        block = getattr(model, stage)[int(place)]
-        getattr(model, stage)[int(place)] = nn.Identity()
-        found[name] = whole - _accuracy_of(model, batches)
-        getattr(model, stage)[int(place)] = block
-    return found
-
-
-def _in_place(model, batches):
-    whole, found = _accuracy_of(model, batches), {}
-    for name in _names(model):
-        stage, place = name.split(".")
-        block = getattr(model, stage)[int(place)]
-        getattr(model, stage)[int(place)] = nn.Identity()
-        found[name] = whole - _accuracy_of(model, batches)
-        getattr(model, stage)[int(place)] = block
-    return found
-
-
-@wrong(checks.block_importance, "mode-changed")
-def stays_in_eval(model, batches):
-    model.eval()
-    return _in_place(model, batches)
-
-
-@wrong(checks.block_importance, "one-mode-for-all")
-def train_again(model, batches):
-    was = model.training
-    model.eval()
-    found = _in_place(model, batches)
-    model.train(was)
-    return found
-
-
-@wrong(checks.block_importance, "not-put-back-after-error")
-def no_finally(model, batches):
-    modes = {m: m.training for m in model.modules()}
-    model.eval()
-    found = _in_place(model, batches)
-    for m, mode in modes.items():
-        m.training = mode
-    return found
-
-
-@wrong(checks.block_importance, "not-put-back")
-def a_copy_is_put_back(model, batches):
-    modes = {m: m.training for m in model.modules()}
-    model.eval()
-    whole, found = _accuracy_of(model, batches), {}
-    for name in _names(model):
-        stage, place = name.split(".")
-        saved = copy.deepcopy(getattr(model, stage)[int(place)])
-        getattr(model, stage)[int(place)] = nn.Identity()
-        found[name] = whole - _accuracy_of(model, batches)
-        getattr(model, stage)[int(place)] = saved
-    for m, mode in modes.items():
-        m.training = mode
-    return found
-
-
-@wrong(checks.block_importance, "zeros-instead-of-identity")
-def outputs_set_to_zero(model, batches):
-    copied = copy.deepcopy(model).eval()
-    whole, found = _accuracy_of(copied, batches), {}
-    for name in _names(copied):
-        with copied.get_submodule(name).register_forward_hook(lambda m, i, o: torch.zeros_like(o)):
-            found[name] = whole - _accuracy_of(copied, batches)
-    return found
-
-
-@wrong(checks.block_importance, "block-still-there")
-def another_attribute(model, batches):
-    copied, found = copy.deepcopy(model).eval(), {}
-    whole = _accuracy_of(copied, batches)
-    for name in _names(copied):
-        setattr(copied, name.replace(".", "_"), nn.Identity())
-        found[name] = whole - _accuracy_of(copied, batches)
-    return found
-
-
-@wrong(checks.block_importance, "bias-left")
-def gamma_zero(model, batches):
-    copied, found = copy.deepcopy(model).eval(), {}
-    whole = _accuracy_of(copied, batches)
-    for name in _names(copied):
-        block = copied.get_submodule(name)
-        saved = copy.deepcopy(block.state_dict())
-        nn.init.zeros_(block.bn3.weight if hasattr(block, "bn3") else block.bn2.weight)
-        found[name] = whole - _accuracy_of(copied, batches)
-        block.load_state_dict(saved)
-    return found
-
-
 @wrong(checks.block_importance, "blocks-stay-out")
 def copied_shallowly(model, batches):
     shallow, found = copy.copy(model), {}
@@ -1175,15 +645,6 @@ def copied_shallowly(model, batches):
     return found
 
 
-@wrong(checks.block_importance, "stages-instead-of-blocks")
-def whole_stages(model, batches):
-    found = {}
-    for name, value in _taken_out(model, batches).items():
-        stage = name.split(".")[0]
-        found[stage] = found.get(stage, 0) + value
-    return found
-
-
 @right(checks.block_importance)
 def forward_of_a_copys_block(model, batches):
     copied, lost = copy.deepcopy(model).eval(), {}
@@ -1196,55 +657,130 @@ def forward_of_a_copys_block(model, batches):
     return lost
 
 
-@wrong(checks.block_importance, "batches-alike")
-def number_of_batches_times_their_size(model, batches):
-    def score(net, batches):
+@right(checks.block_importance)
+def on_a_copy(model, batches):
+    def accuracy(network):
+        right = total = 0
         with torch.no_grad():
-            right = sum((net(x).argmax(1) == y).sum().item() for x, y in batches)
-        return right / (len(batches) * len(batches[0][0]))
+            for x, y in batches:
+                right += (network(x).argmax(1) == y).sum().item()
+                total += len(y)
+        return right / total
 
-    return _taken_out(model, batches, score=score)
-
-
-@wrong(checks.block_importance, "mode-as-it-comes")
-def evaluation_mode_comes_too_late(model, batches):
-    whole = _accuracy_of(model, batches)
-    found = _taken_out(model, batches, lambda _, without: without)
-    return {name: whole - without for name, without in found.items()}
-
-
-@wrong(checks.block_importance, "bias-left")
-def last_convolution_set_to_zero(model, batches):
-    copied = copy.deepcopy(model).eval()
-    whole, found = _accuracy_of(copied, batches), {}
-    for name in _names(copied):
-        block = copied.get_submodule(name)
-        conv = block.conv3 if hasattr(block, "conv3") else block.conv2
-        weight = conv.weight.detach().clone()
-        nn.init.zeros_(conv.weight)
-        found[name] = whole - _accuracy_of(copied, batches)
-        conv.weight.data = weight
-    return found
-
-
-@wrong(checks.block_importance, "another-number")
-def removed_and_hung_on_behind(model, batches):
-    copied = copy.deepcopy(model).eval()
-    whole, found = _accuracy_of(copied, batches), {}
+    copied, lost = copy.deepcopy(model).eval(), {}
+    whole = accuracy(copied)
     for name in _names(copied):
         stage, place = name.split(".")
-        row = getattr(copied, stage)
-        block = row[int(place)]
-        del row[int(place)]
-        found[name] = whole - _accuracy_of(copied, batches)
-        row.append(block)  # not where it was
-    return found
+        row, place = getattr(copied, stage), int(place)
+        block = row[place]
+        row[place] = nn.Identity()
+        lost[name] = whole - accuracy(copied)
+        row[place] = block
+    return lost
 
 
-@wrong(checks.block_importance, "blocks-missing")
-def the_last_block_of_each_stage(model, batches):
-    def names(net):
-        last = [f"layer{n}.{len(net.get_submodule(f'layer{n}')) - 1}" for n in range(1, 5)]
-        return [name for name in _names(net) if name in last]
+wrong_edits(
+    checks.block_importance,
+    on_a_copy,
+    r"""
+    sign
+        whole - accuracy(copied) => accuracy(copied) - whole
 
-    return _taken_out(model, batches, names=names)
+    accuracy-without
+        whole - accuracy(copied) => accuracy(copied)
+
+    percent
+        whole - accuracy(copied) => (whole - accuracy(copied)) * 100
+
+    mean-of-batch-means
+        sum().item() => float().mean().item()
+        total += len(y) => total += 1
+
+    loss-instead-of-accuracy
+        (network(x).argmax(1) == y).sum() => F.cross_entropy(network(x), y)
+        total += len(y) => total += 1
+        whole - accuracy(copied) => accuracy(copied) - whole
+
+    tensors
+        sum().item() => float().sum()
+
+    first-blocks-left-out
+        in _names(copied): => in [n for n in _names(copied) if n[-1] != "0"]:
+
+    every-block
+        in _names(copied): => in _every_name(copied):
+
+    shape-changing-blocks-too
+        return lost => return {name: lost.get(name, 0.0) for name in _every_name(model)}
+
+    other-names
+        return lost => return dict(enumerate(lost.values()))
+
+        return lost => return {name.replace(".", "_"): value for name, value in lost.items()}
+
+    wrong-type
+        return lost => return list(lost.items())
+
+    blocks-stay-out
+        row[place] = block => pass
+
+    mode-as-it-comes
+        copy.deepcopy(model).eval() => model
+
+        whole = accuracy(copied) => pass
+        copied, lost = => whole = accuracy(model)\ncopied, lost =
+
+    mode-changed
+        copy.deepcopy(model).eval() => model.eval()
+
+    one-mode-for-all
+        copied, lost = copy.deepcopy(model).eval(), {} => was = model.training\ncopied, lost = model.eval(), {}
+        return lost => model.train(was)\nreturn lost
+
+    not-put-back-after-error
+        copied, lost = copy.deepcopy(model) => was = {m: m.training for m in model.modules()}\ncopied, lost = model
+        return lost => [setattr(m, "training", mode) for m, mode in was.items()]\nreturn lost
+
+    not-put-back
+        copied, lost = copy.deepcopy(model) => was = {m: m.training for m in model.modules()}\ncopied, lost = model
+        return lost => [setattr(m, "training", mode) for m, mode in was.items()]\nreturn lost
+        row[place] = block => row[place] = copy.deepcopy(block)
+
+    block-still-there
+        row[place] = nn.Identity() => setattr(copied, name.replace(".", "_"), nn.Identity())
+
+    bias-left
+        row[place] = nn.Identity() => saved = copy.deepcopy(block.state_dict())\nnn.init.zeros_(getattr(block, "bn3", block.bn2).weight)
+        row[place] = block => block.load_state_dict(saved)
+
+        row[place] = nn.Identity() => saved = copy.deepcopy(block.state_dict())\nnn.init.zeros_(getattr(block, "conv3", block.conv2).weight)
+        row[place] = block => block.load_state_dict(saved)
+
+    stages-instead-of-blocks
+        lost[name] = => lost[stage] = lost.get(stage, 0) +
+
+    batches-alike
+        right / total => right / (len(batches) * len(batches[0][0]))
+
+    another-number
+        row[place] = nn.Identity() => del row[place]
+        row[place] = block => row.append(block)
+
+    blocks-missing
+        in _names(copied): => in [n for n in _names(copied) if int(n[-1]) == len(copied.get_submodule(n[:6])) - 1]:
+    """,
+)
+wrong_edits(
+    checks.block_importance,
+    by_a_hook_that_gives_back_the_input,
+    """
+    zeros-instead-of-identity
+        args[0] => torch.zeros_like(out)
+    """,
+)
+add_harms(
+    checks.block_importance,
+    on_a_copy,
+    a_module="not-put-back",
+    a_mode="one-mode-for-all",
+)

@@ -1,23 +1,23 @@
-"""Answers to exercise sheet 02, as people write them."""
+"""Answers to the tasks on plain networks, as people write them."""
 
 # ruff: noqa: ARG002, B007, N801 - wrong answers are wrong in this too
 
 import copy
 import math
 from collections import OrderedDict
-from functools import partial
 
 import torch
-from bank import right, wrong
+from bank import right, wrong, wrong_edits
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_edu import blocks, checks, networks
+from resnet_edu import blocks, checks
 
-# 2.1
+# PlainBlock
 
 
-class _Block(nn.Module):
+@right(checks.plain_block)
+class one_relu_in_place(nn.Module):
     def __init__(self, in_channels, out_channels, stride=1):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
@@ -29,11 +29,6 @@ class _Block(nn.Module):
     def forward(self, x):
         x = self.relu(self.bn1(self.conv1(x)))
         return self.relu(self.bn2(self.conv2(x)))
-
-
-@right(checks.plain_block)
-class one_relu_in_place(_Block):
-    pass
 
 
 @right(checks.plain_block)
@@ -87,85 +82,38 @@ class ours_with_more(blocks.PlainBlock):
         self.name = name
 
 
-@wrong(checks.plain_block, "no-last-relu")
-class last_relu_forgotten(_Block):
-    def forward(self, x):
-        x = self.relu(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(x))
-
-
-@wrong(checks.plain_block, "no-first-relu")
-class middle_relu_forgotten(_Block):
-    def forward(self, x):
-        x = self.bn1(self.conv1(x))
-        x = self.bn2(self.conv2(x))
-        return self.relu(x)
-
-
-@wrong(checks.plain_block, "relu-before-batch-norm")
-class conv_relu_bn(_Block):
-    def forward(self, x):
-        x = self.bn1(F.relu(self.conv1(x)))
-        return self.bn2(F.relu(self.conv2(x)))
-
-
-@wrong(checks.plain_block, "stride-on-second-convolution")
-class stride_second(_Block):
-    def __init__(self, in_channels, out_channels, stride=1):
-        super().__init__(in_channels, out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, stride, 1, bias=False)
-
-
-@wrong(checks.plain_block, "stride-on-both-convolutions")
-class stride_twice(_Block):
-    def __init__(self, in_channels, out_channels, stride=1):
-        super().__init__(in_channels, out_channels, stride)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, stride, 1, bias=False)
-
-
-@wrong(checks.plain_block, "stride-ignored")
-class stride_forgotten(_Block):
-    def __init__(self, in_channels, out_channels, stride=1):
-        super().__init__(in_channels, out_channels)
-
-
-@wrong(checks.plain_block, "conv2-from-in-channels")
-class copied_line(_Block):
-    def __init__(self, in_channels, out_channels, stride=1):
-        super().__init__(in_channels, out_channels, stride)
-        self.conv2 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-
-
-@wrong(checks.plain_block, "one-batch-norm-twice")
-class bn1_twice(_Block):
-    def forward(self, x):
-        x = self.relu(self.bn1(self.conv1(x)))
-        return self.relu(self.bn1(self.conv2(x)))
-
-
-@wrong(checks.plain_block, "bias")
-class biases(_Block):
-    def __init__(self, in_channels, out_channels, stride=1):
-        super().__init__(in_channels, out_channels, stride)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1)
-
-
-@wrong(checks.plain_block, "no-padding")
-class padding_forgotten_once(_Block):
-    def __init__(self, in_channels, out_channels, stride=1):
-        super().__init__(in_channels, out_channels, stride)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, bias=False)
-
-
-@wrong(checks.plain_block, "shortcut")
-class shortcut_where_it_fits(_Block):
-    def forward(self, x):
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        if out.shape == x.shape:
-            out += x
-        return self.relu(out)
+wrong_edits(
+    checks.plain_block,
+    one_relu_in_place,
+    r"""
+    no-last-relu
+        self.relu(self.bn2(self.conv2(x))) => self.bn2(self.conv2(x))
+    no-first-relu
+        self.relu(self.bn1(self.conv1(x))) => self.bn1(self.conv1(x))
+    relu-before-batch-norm
+        self.relu(self.bn1(self.conv1(x))) => self.bn1(F.relu(self.conv1(x)))
+        self.relu(self.bn2(self.conv2(x))) => self.bn2(F.relu(self.conv2(x)))
+    stride-on-second-convolution
+        3, stride, 1, => 3, 1, 1,
+        Conv2d(out_channels, out_channels, 3, 1, => Conv2d(out_channels, out_channels, 3, stride,
+    stride-on-both-convolutions
+        3, 1, 1, => 3, stride, 1,
+    stride-ignored
+        3, stride, 1, => 3, 1, 1,
+    conv2-from-in-channels
+        Conv2d(out_channels, out_channels => Conv2d(in_channels, out_channels
+    one-batch-norm-twice
+        self.bn2(self.conv2(x)) => self.bn1(self.conv2(x))
+    bias
+        stride, 1, bias=False => stride, 1
+        1, 1, bias=False => 1, 1
+    no-padding
+        3, 1, 1, bias => 3, 1, bias
+    shortcut
+        x = self.relu(self.bn1(self.conv1(x))) => x, given = self.relu(self.bn1(self.conv1(x))), x
+        self.bn2(self.conv2(x)) => self.bn2(self.conv2(x)) + (given if given.shape == x.shape else 0)
+    """,
+)
 
 
 @wrong(checks.plain_block, "shortcut")
@@ -199,7 +147,7 @@ class blocks_inside(nn.Module):
         return self.block2(self.block1(x))
 
 
-# 2.2
+# he_init_
 
 
 @right(checks.he_init_)
@@ -250,159 +198,62 @@ def by_data(model):
         conv.weight.data = noise * (2 / fan_out) ** 0.5
 
 
-def _for_convolutions(init):
-    def init_model(model):
-        for module in model.modules():
-            if isinstance(module, nn.Conv2d):
-                init(module.weight)
+wrong_edits(
+    checks.he_init_,
+    by_hand,
+    r"""
+    raised-error
+        m.weight.data.normal_(0, math.sqrt(2.0 / n)) => torch.linalg.qr(m.weight.data.flatten(1).half())
+    not-finite
+        normal_(0, math.sqrt(2.0 / n)) => normal_().sqrt_()
+    fan-in
+        m.weight.data.normal_(0, math.sqrt(2.0 / n)) => nn.init.kaiming_normal_(m.weight)
+    no-gain
+        2.0 / n => 1.0 / n
+    variance-as-std
+        math.sqrt(2.0 / n) => 2.0 / n
+    gain-too-large
+        math.sqrt(2.0 / n) => 2.0 / math.sqrt(n)
+    no-kernel-area
+        m.kernel_size[0] * m.kernel_size[1] * m.out_channels => m.out_channels
+    kernels-taken-as-square
+        m.kernel_size[1] => m.kernel_size[0]
+    all-weights-counted
+        m.kernel_size[0] * m.kernel_size[1] * m.out_channels => m.weight.numel()
+    xavier
+        m.weight.data.normal_(0, math.sqrt(2.0 / n)) => nn.init.xavier_uniform_(m.weight)
+    uniform
+        m.weight.data.normal_(0, math.sqrt(2.0 / n)) => nn.init.kaiming_uniform_(m.weight, mode="fan_out")
+    top-level-only
+        model.modules() => model.children()
+    model-unchanged
+        for m in model => model = copy.deepcopy(model)\nfor m in model
 
-    return init_model
-
-
-@wrong(checks.he_init_, "raised-error")
-def asks_for_a_type_that_torch_lacks(model):
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            torch.linalg.qr(
-                module.weight.detach().flatten(1).half()
-            )  # NotImplementedError of torch's own
-
-
-@wrong(checks.he_init_, "not-finite")
-def square_root_of_negatives(model):
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            with torch.no_grad():
-                module.weight.normal_().sqrt_()
-
-
-@wrong(checks.he_init_, "fan-in")
-def default_mode(model):
-    _for_convolutions(lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"))(model)
-
-
-@wrong(checks.he_init_, "no-gain")
-def linear_gain(model):
-    init = partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="linear")
-    _for_convolutions(init)(model)
-
-
-@wrong(checks.he_init_, "variance-as-std")
-def root_forgotten(model):
-    _for_convolutions(lambda w: nn.init.normal_(w, 0, 2 / w[:, 0].numel()))(model)
-
-
-@wrong(checks.he_init_, "gain-too-large")
-def two_outside_the_root(model):
-    _for_convolutions(lambda w: nn.init.normal_(w, 0, 2 / w[:, 0].numel() ** 0.5))(model)
-
-
-@wrong(checks.he_init_, "no-kernel-area")
-def channels_only(model):
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d):
-            nn.init.normal_(m.weight, std=math.sqrt(2 / m.out_channels))
-
-
-@wrong(checks.he_init_, "all-weights-counted")
-def divides_by_all(model):
-    _for_convolutions(lambda w: nn.init.normal_(w, 0, (2 / w.numel()) ** 0.5))(model)
+        m.weight.data.normal_( => weight = torch.randn_like(m.weight).mul_(
+        0, math.sqrt => math.sqrt
+    new-parameters
+        m.weight.data.normal_( => m.weight = nn.Parameter(torch.randn(m.weight.shape) *
+        0, math.sqrt => math.sqrt
+    first-only
+        math.sqrt(2.0 / n)) => math.sqrt(2.0 / n))\nreturn
+    linear-changed
+        type(m) is nn.Conv2d => isinstance(m, nn.Conv2d | nn.Linear)
+        m.kernel_size[0] * m.kernel_size[1] * m.out_channels => m.weight[:, 0].numel()
+    batch-norm-changed
+        if type(m) => if isinstance(m, nn.BatchNorm2d):\n    m.reset_parameters()\nif type(m)
+    some-kernels-only
+        is nn.Conv2d => is nn.Conv2d and m.kernel_size[0] > 1
+    seeded-for-each-layer
+        n = m => torch.manual_seed(42)\nn = m
+    seeded-inside
+        for m in model => torch.manual_seed(42)\nfor m in model
+    recorded-by-autograd
+        weight.data.normal_ => weight.normal_
+    """,
+)
 
 
-@wrong(checks.he_init_, "xavier")
-def glorot(model):
-    _for_convolutions(nn.init.xavier_uniform_)(model)
-
-
-@wrong(checks.he_init_, "uniform")
-def uniform(model):
-    _for_convolutions(partial(nn.init.kaiming_uniform_, mode="fan_out", nonlinearity="relu"))(model)
-
-
-@wrong(checks.he_init_, "top-level-only")
-def children_only(model):
-    for m in model.children():
-        if isinstance(m, nn.Conv2d):
-            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
-
-
-@wrong(checks.he_init_, "model-unchanged")
-def works_on_a_copy(model):
-    model = copy.deepcopy(model)
-    networks.he_init_(model)
-    return model
-
-
-@wrong(checks.he_init_, "model-unchanged")
-def makes_new_numbers_only(model):
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d):
-            weight = m.weight
-            weight = torch.randn_like(weight) * math.sqrt(2 / weight[:, 0].numel())
-
-
-@wrong(checks.he_init_, "new-parameters")
-def replaces_parameters(model):
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d):
-            std = math.sqrt(2 / m.weight[:, 0].numel())
-            m.weight = nn.Parameter(torch.randn(m.weight.shape) * std)
-
-
-@wrong(checks.he_init_, "first-only")
-def returns_in_the_loop(model):
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d):
-            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
-            return
-
-
-@wrong(checks.he_init_, "linear-changed")
-def linear_too(model):
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
-
-
-@wrong(checks.he_init_, "batch-norm-changed")
-def as_in_torchvision(model):
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d):
-            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(m, nn.BatchNorm2d):
-            nn.init.constant_(m.weight, 1)
-            nn.init.constant_(m.bias, 0)
-
-
-@wrong(checks.he_init_, "some-kernels-only")
-def no_1x1(model):
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1:
-            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
-
-
-@wrong(checks.he_init_, "seeded-for-each-layer")
-def seed_in_the_loop(model):
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d):
-            torch.manual_seed(42)
-            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
-
-
-@wrong(checks.he_init_, "seeded-inside")
-def seed_at_the_start(model):
-    torch.manual_seed(42)
-    networks.he_init_(model)
-
-
-@wrong(checks.he_init_, "recorded-by-autograd")
-def without_no_grad(model):
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d):
-            m.weight.normal_(0, math.sqrt(2 / m.weight[:, 0].numel()))
-
-
-# 2.3
+# gradient_norms
 
 
 @right(checks.gradient_norms)
@@ -467,202 +318,57 @@ def numpy_floats(model, inputs, targets):
     return norms
 
 
-def _norms(model):
-    return {
-        name: module.weight.grad.norm().item()
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d)
-    }
+wrong_edits(
+    checks.gradient_norms,
+    with_a_criterion,
+    r"""
+    read-before-backward
+        criterion(model(inputs), targets).backward() => loss = criterion(model(inputs), targets)
+        model.zero_grad(set_to_none=False) => loss.backward()\nmodel.zero_grad()
 
+        p.grad = None => pass
+        targets).backward() => targets)
+        model.zero_grad(set_to_none=False) => pass
+    gradients-added-up
+        p.grad = None => pass
+    gradients-never-cleared
+        p.grad = None => pass
+        model.zero_grad(set_to_none=False) => pass
+    gradients-left
+        model.zero_grad(set_to_none=False) => pass
+    no-square-root
+        .pow(2).sum().sqrt() => .pow(2).sum()
+    l1-norm
+        .pow(2).sum().sqrt() => .norm(p=1)
+    mean-of-gradients
+        .pow(2).sum().sqrt() => .abs().mean()
+    parameter-names
+        named_modules => named_parameters
+        isinstance(m, nn.Conv2d) => m.dim() == 4
+        m.weight.grad => m.grad
+    all-parameters
+        named_modules => named_parameters
+        isinstance(m, nn.Conv2d) => m.requires_grad
+        m.weight.grad => m.grad
+    values-are-tensors
+        .sqrt().item() => .sqrt()
+    mode-changed
+        criterion = nn => model.eval()\ncriterion = nn
 
-@wrong(checks.gradient_norms, "read-before-backward")
-def too_early(model, inputs, targets):
-    model.zero_grad()
-    loss = F.cross_entropy(model(inputs), targets)
-    norms = _norms(model)
-    loss.backward()
-    model.zero_grad()
-    return norms
-
-
-@wrong(checks.gradient_norms, "gradients-added-up")
-def not_cleared_before(model, inputs, targets):
-    F.cross_entropy(model(inputs), targets).backward()
-    norms = _norms(model)
-    model.zero_grad()
-    return norms
-
-
-@wrong(checks.gradient_norms, "gradients-never-cleared")
-def never_cleared(model, inputs, targets):
-    F.cross_entropy(model(inputs), targets).backward()
-    return _norms(model)
-
-
-@wrong(checks.gradient_norms, "read-before-backward")
-def backward_forgotten(model, inputs, targets):
-    F.cross_entropy(model(inputs), targets)
-    return _norms(model)
-
-
-@wrong(checks.gradient_norms, "gradients-left")
-def not_cleared_after(model, inputs, targets):
-    model.zero_grad()
-    F.cross_entropy(model(inputs), targets).backward()
-    return _norms(model)
-
-
-def _measured(model, inputs, targets, read):
-    model.zero_grad()
-    F.cross_entropy(model(inputs), targets).backward()
-    out = read(model)
-    model.zero_grad()
-    return out
-
-
-@wrong(checks.gradient_norms, "no-square-root")
-def squared(model, inputs, targets):
-    return _measured(
-        model,
-        inputs,
-        targets,
-        lambda model: {
-            n: (m.weight.grad**2).sum().item()
-            for n, m in model.named_modules()
-            if isinstance(m, nn.Conv2d)
-        },
-    )
-
-
-@wrong(checks.gradient_norms, "l1-norm")
-def norm_of_order_1(model, inputs, targets):
-    return _measured(
-        model,
-        inputs,
-        targets,
-        lambda model: {
-            n: m.weight.grad.norm(p=1).item()
-            for n, m in model.named_modules()
-            if isinstance(m, nn.Conv2d)
-        },
-    )
-
-
-@wrong(checks.gradient_norms, "mean-of-gradients")
-def mean_of_absolute_values(model, inputs, targets):
-    return _measured(
-        model,
-        inputs,
-        targets,
-        lambda model: {
-            n: m.weight.grad.abs().mean().item()
-            for n, m in model.named_modules()
-            if isinstance(m, nn.Conv2d)
-        },
-    )
-
-
-@wrong(checks.gradient_norms, "parameter-names")
-def keys_of_parameters(model, inputs, targets):
-    return _measured(
-        model,
-        inputs,
-        targets,
-        lambda model: {
-            n: p.grad.norm().item() for n, p in model.named_parameters() if p.dim() == 4
-        },
-    )
-
-
-@wrong(checks.gradient_norms, "all-parameters")
-def every_parameter(model, inputs, targets):
-    return _measured(
-        model,
-        inputs,
-        targets,
-        lambda model: {n: p.grad.norm().item() for n, p in model.named_parameters()},
-    )
-
-
-@wrong(checks.gradient_norms, "values-are-tensors")
-def item_forgotten(model, inputs, targets):
-    return _measured(
-        model,
-        inputs,
-        targets,
-        lambda model: {
-            n: m.weight.grad.norm() for n, m in model.named_modules() if isinstance(m, nn.Conv2d)
-        },
-    )
-
-
-@wrong(checks.gradient_norms, "mode-changed")
-def evaluates(model, inputs, targets):
-    model.eval()
-    return _measured(model, inputs, targets, _norms)
-
-
-@wrong(checks.gradient_norms, "mode-changed")
-def trains(model, inputs, targets):
-    model.train()
-    return _measured(model, inputs, targets, _norms)
-
-
-@wrong(checks.gradient_norms, "softmax-first")
-def double_softmax(model, inputs, targets):
-    model.zero_grad()
-    probabilities = torch.softmax(model(inputs), dim=1)
-    F.cross_entropy(probabilities, targets).backward()
-    norms = _norms(model)
-    model.zero_grad()
-    return norms
-
-
-@wrong(checks.gradient_norms, "sum-over-batch")
-def summed_loss(model, inputs, targets):
-    model.zero_grad()
-    nn.CrossEntropyLoss(reduction="sum")(model(inputs), targets).backward()
-    norms = _norms(model)
-    model.zero_grad()
-    return norms
-
-
-@wrong(checks.gradient_norms, "top-level-only")
-def children_of_the_model(model, inputs, targets):
-    return _measured(
-        model,
-        inputs,
-        targets,
-        lambda model: {
-            n: m.weight.grad.norm().item()
-            for n, m in model.named_children()
-            if isinstance(m, nn.Conv2d)
-        },
-    )
-
-
-@wrong(checks.gradient_norms, "weights-changed")
-def makes_a_step(model, inputs, targets):
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    optimizer.zero_grad()
-    F.cross_entropy(model(inputs), targets).backward()
-    norms = _norms(model)
-    optimizer.step()
-    optimizer.zero_grad()
-    return norms
-
-
-@wrong(checks.gradient_norms, "other-order")
-def sorted_by_name(model, inputs, targets):
-    return dict(sorted(_measured(model, inputs, targets, _norms).items()))
-
-
-@wrong(checks.gradient_norms, "wrong-type")
-def a_list(model, inputs, targets):
-    return list(_measured(model, inputs, targets, _norms).values())
-
-
-@wrong(checks.gradient_norms, "raised-error")
-def under_no_grad(model, inputs, targets):
-    with torch.no_grad():
-        return _measured(model, inputs, targets, _norms)
+        criterion = nn => model.train()\ncriterion = nn
+    softmax-first
+        model(inputs) => torch.softmax(model(inputs), dim=1)
+    sum-over-batch
+        CrossEntropyLoss() => CrossEntropyLoss(reduction="sum")
+    top-level-only
+        named_modules => named_children
+    weights-changed
+        model.zero_grad( => torch.optim.SGD(model.parameters(), 0.01).step()\nmodel.zero_grad(
+    other-order
+        return result => return dict(sorted(result.items()))
+    wrong-type
+        return result => return list(result.values())
+    raised-error
+        criterion(model(inputs) => with torch.no_grad():\n    criterion(model(inputs)
+    """,
+)

@@ -1,6 +1,6 @@
-"""Answers to exercise sheet 07, as people write them."""
+"""Answers to the sheet on transfer learning, as people write them."""
 
-# ruff: noqa: ARG001, ARG002, ARG005 - wrong answers are wrong in this too
+# ruff: noqa: ARG001, ARG002, ARG005, E501 - wrong answers are wrong in this too, and an edit is one line
 
 import copy
 import types
@@ -8,14 +8,15 @@ from itertools import chain
 
 import numpy as np
 import torch
-from bank import right, wrong
+from bank import right, wrong, wrong_edits
+from harms import add_harms
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from resnet_edu import checks, transfer
 
-# 7.1
+# replace_head
 
 
 @right(checks.replace_head)
@@ -70,129 +71,92 @@ def found_by_trying(model, num_classes):
     model.fc = nn.Linear(probe.features, num_classes)
 
 
-@wrong(checks.replace_head, "does-not-fit")
-def as_in_the_tutorial(model, num_classes):
-    model.fc = nn.Linear(2048, num_classes)
-
-
-@wrong(checks.replace_head, "does-not-fit")
-def onto_the_old_logits(model, num_classes):
-    model.fc = nn.Linear(model.fc.out_features, num_classes)
-
-
-@wrong(checks.replace_head, "another-name")
-def for_other_networks(model, num_classes):
-    model.classifier = nn.Linear(model.fc.in_features, num_classes)
-
-
-@wrong(checks.replace_head, "number-only")
-def only_the_number(model, num_classes):
-    model.fc.out_features = num_classes
-
-
-@wrong(checks.replace_head, "head-unchanged")
-def a_local_name(model, num_classes):
-    fc = model.fc
-    fc = nn.Linear(fc.in_features, num_classes)
-
-
-@wrong(checks.replace_head, "head-unchanged")
-def a_changed_copy(model, num_classes):
-    model = copy.deepcopy(model)
-    model.fc = nn.Linear(model.fc.in_features, num_classes)
-    return model
-
-
-@wrong(checks.replace_head, "old-head-kept")
-def only_if_another_number(model, num_classes):
-    if num_classes != model.fc.out_features:
-        model.fc = nn.Linear(model.fc.in_features, num_classes)
-
-
-@wrong(checks.replace_head, "on-top-of-the-old-head")
-def one_more_layer(model, num_classes):
-    model.fc = nn.Sequential(model.fc, nn.Linear(model.fc.out_features, num_classes))
-
-
-@wrong(checks.replace_head, "softmax-inside")
-def with_softmax(model, num_classes):
-    model.fc = nn.Sequential(nn.Linear(model.fc.in_features, num_classes), nn.Softmax(dim=1))
-
-
-@wrong(checks.replace_head, "not-one-linear-layer")
-def two_layers(model, num_classes):
-    n = model.fc.in_features
-    model.fc = nn.Sequential(nn.Linear(n, n), nn.ReLU(), nn.Linear(n, num_classes))
-
-
-@wrong(checks.replace_head, "not-one-linear-layer")
-def with_dropout(model, num_classes):
-    model.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(model.fc.in_features, num_classes))
-
-
-@wrong(checks.replace_head, "arguments-swapped")
-def swapped(model, num_classes):
-    model.fc = nn.Linear(num_classes, model.fc.in_features)
-
-
-@wrong(checks.replace_head, "no-bias")
-def bias_false(model, num_classes):
-    model.fc = nn.Linear(model.fc.in_features, num_classes, False)
-
-
-@wrong(checks.replace_head, "backbone-frozen")
-def freezes_the_rest(model, num_classes):
-    for p in model.parameters():
-        p.requires_grad = False
-    model.fc = nn.Linear(model.fc.in_features, num_classes)
-
-
-@wrong(checks.replace_head, "head-frozen")
-def freezes_everything_afterwards(model, num_classes):
-    model.fc = nn.Linear(model.fc.in_features, num_classes)
-    for p in model.parameters():
-        p.requires_grad = False
-
-
-@wrong(checks.replace_head, "old-rows-kept")
-def cut_to_size(model, num_classes):
-    old = model.fc
-    model.fc = nn.Linear(old.in_features, num_classes)
-    n = min(num_classes, old.out_features)
-    model.fc.weight.data[:n] = old.weight.data[:n]
-
-
-@wrong(checks.replace_head, "not-a-module")
-def the_class_itself(model, num_classes):
-    del model.fc
-    model.fc = lambda x: nn.Linear(x.shape[1], num_classes)(x)
-
-
-@wrong(checks.replace_head, "backbone-changed")
-def everything_anew(model, num_classes):
-    model.fc = nn.Linear(model.fc.in_features, num_classes)
-    model.apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)
-
-
 @right(checks.replace_head)
 def deleted_and_lazy(model, num_classes):
     del model.fc
     model.fc = nn.LazyLinear(num_classes)
 
 
-@wrong(checks.replace_head, "not-random")
-def starts_at_zero(model, num_classes):
+@right(checks.replace_head)
+def in_one_line(model, num_classes):
     model.fc = nn.Linear(model.fc.in_features, num_classes)
-    for parameter in model.fc.parameters():
-        nn.init.zeros_(parameter)
 
 
-@wrong(checks.replace_head, "old-layer-changed")
-def a_new_weight_for_the_old_layer(model, num_classes):
-    model.fc.weight = nn.Parameter(torch.randn(num_classes, model.fc.in_features))
+wrong_edits(
+    checks.replace_head,
+    in_one_line,
+    r"""
+    does-not-fit
+        model.fc.in_features => 2048
+
+        model.fc.in_features => model.fc.out_features
+
+    another-name
+        model.fc = => model.classifier =
+
+    number-only
+        model.fc = nn.Linear(model.fc.in_features, num_classes) => model.fc.out_features = num_classes
+
+    head-unchanged
+        model.fc = => fc =
+
+        model.fc = => model = copy.deepcopy(model)\nmodel.fc =
+
+    old-head-kept
+        model.fc = => if num_classes != model.fc.out_features:\n    model.fc =
+
+    on-top-of-the-old-head
+        nn.Linear(model.fc.in_features, num_classes) => nn.Sequential(model.fc, nn.Linear(model.fc.out_features, num_classes))
+
+    softmax-inside
+        nn.Linear(model.fc.in_features, num_classes) => nn.Sequential(nn.Linear(model.fc.in_features, num_classes), nn.Softmax(1))
+
+    not-one-linear-layer
+        nn.Linear(model.fc.in_features, num_classes) => nn.Sequential(nn.LazyLinear(9), nn.ReLU(), nn.Linear(9, num_classes))
+
+        nn.Linear(model.fc.in_features, num_classes) => nn.Sequential(nn.Dropout(), nn.Linear(model.fc.in_features, num_classes))
+
+    arguments-swapped
+        model.fc.in_features, num_classes => num_classes, model.fc.in_features
+
+    no-bias
+        in_features, num_classes => in_features, num_classes, False
+
+    backbone-frozen
+        model.fc = => model.requires_grad_(False)\nmodel.fc =
+
+    head-frozen
+        in_features, num_classes) => in_features, num_classes)\nmodel.requires_grad_(False)
+
+    old-rows-kept
+        model.fc = => old, model.fc = model.fc,
+        in_features, num_classes) => in_features, num_classes)\nmodel.fc.weight.data[:3] = old.weight.data[:3]
+
+    not-a-module
+        model.fc = nn.Linear(model.fc.in_features, num_classes) => del model.fc\nmodel.fc = lambda x: nn.Linear(x.shape[1], num_classes)(x)
+
+    backbone-changed
+        in_features, num_classes) => in_features, num_classes)\nfor m in model.modules():\n    getattr(m, "reset_parameters", int)()
+
+    not-random
+        in_features, num_classes) => in_features, num_classes)\nfor parameter in model.fc.parameters():\n    nn.init.zeros_(parameter)
+
+    old-layer-changed
+        model.fc = nn.Linear(model.fc.in_features, num_classes) => model.fc.weight = nn.Parameter(torch.randn(num_classes, model.fc.in_features))
+    """,
+)
+add_harms(
+    checks.replace_head,
+    in_one_line,
+    a_module="backbone-changed",
+    a_weight="backbone-changed",
+    a_statistic="backbone-changed",
+    a_parameter="backbone-changed",
+    what_can_be_trained="backbone-frozen",
+)
 
 
-# 7.2
+# freeze
 
 STAGES = ["stem", "layer1", "layer2", "layer3", "layer4"]
 
@@ -261,95 +225,6 @@ def with_match(model, up_to):
     nn.ModuleList([model.conv1, model.bn1, *parts]).requires_grad_(False)
 
 
-@wrong(checks.freeze, "misspelt")
-def require_grad(model, up_to):
-    if up_to not in STAGES:
-        raise ValueError(up_to)
-    frozen = STAGES[: STAGES.index(up_to) + 1]
-    for name, p in model.named_parameters():
-        part = name.split(".")[0]
-        if part in frozen or part in ("conv1", "bn1"):
-            p.require_grad = False
-
-
-@wrong(checks.freeze, "attribute-of-a-module")
-def on_the_module(model, up_to):
-    if up_to not in STAGES:
-        raise ValueError(up_to)
-    for name in STAGES[1 : STAGES.index(up_to) + 1]:
-        getattr(model, name).requires_grad = False
-    model.conv1.requires_grad = model.bn1.requires_grad = False
-
-
-def _frozen(model, parts):
-    for name, p in model.named_parameters():
-        part = name.split(".")[0]
-        if ("stem" if part in ("conv1", "bn1") else part) in parts:
-            p.requires_grad = False
-
-
-def _known(up_to):
-    if up_to not in STAGES:
-        raise ValueError(up_to)
-    return STAGES.index(up_to)
-
-
-@wrong(checks.freeze, "named-stage-left-out")
-def without_the_last(model, up_to):
-    _frozen(model, STAGES[: _known(up_to)])
-
-
-@wrong(checks.freeze, "stem-left-out")
-def stages_only(model, up_to):
-    _frozen(model, STAGES[1 : _known(up_to) + 1])
-
-
-@wrong(checks.freeze, "first-batch-norm-left-out")
-def conv1_is_the_stem(model, up_to):
-    n = _known(up_to)
-    model.conv1.requires_grad_(False)
-    _frozen(model, STAGES[1 : n + 1])
-
-
-@wrong(checks.freeze, "named-stage-only")
-def one_stage(model, up_to):
-    _known(up_to)
-    _frozen(model, [up_to])
-
-
-@wrong(checks.freeze, "stem-refused")
-def stem_is_no_stage(model, up_to):
-    names = STAGES[1:]
-    if up_to not in names:
-        raise ValueError(up_to)
-    _frozen(model, ["stem", *names[: names.index(up_to) + 1]])
-
-
-@wrong(checks.freeze, "everything-frozen")
-def all_parameters(model, up_to):
-    _known(up_to)
-    for p in model.parameters():
-        p.requires_grad = False
-
-
-@wrong(checks.freeze, "all-but-the-head")
-def feature_extraction(model, up_to):
-    _known(up_to)
-    for p in model.parameters():
-        p.requires_grad = False
-    for p in model.fc.parameters():
-        p.requires_grad = True
-
-
-@wrong(checks.freeze, "batch-norms-left-out")
-def convolutions_only(model, up_to):
-    parts = STAGES[: _known(up_to) + 1]
-    for name, m in model.named_modules():
-        part = "stem" if name.split(".")[0] == "conv1" else name.split(".")[0]
-        if isinstance(m, nn.Conv2d) and part in parts:
-            m.weight.requires_grad = False
-
-
 @wrong(checks.freeze, "unknown-name-ignored")
 def until_it_comes(model, up_to):
     for name, child in model.named_children():
@@ -364,60 +239,13 @@ def until_it_comes(model, up_to):
 def complains_at_the_end(model, up_to):
     found = False
     for name in STAGES:
-        _frozen(model, [name])
+        parts = (model.conv1, model.bn1) if name == "stem" else (getattr(model, name),)
+        nn.ModuleList(parts).requires_grad_(False)
         if name == up_to:
             found = True
             break
     if not found:
         raise ValueError(up_to)
-
-
-@wrong(checks.freeze, "other-error")
-def by_getattr(model, up_to):
-    if up_to != "stem":
-        getattr(model, up_to)
-    _frozen(model, STAGES[: STAGES.index(up_to) + 1] if up_to in STAGES else [])
-
-
-@wrong(checks.freeze, "other-error")
-def by_a_dictionary(model, up_to):
-    place = {name: i for i, name in enumerate(STAGES)}[up_to]
-    _frozen(model, STAGES[: place + 1])
-
-
-@wrong(checks.freeze, "the-wrong-way-round")
-def the_others(model, up_to):
-    n = _known(up_to)
-    _frozen(model, [*STAGES[n + 1 :], "fc"])
-
-
-@wrong(checks.freeze, "nothing-frozen")
-def a_list_of_booleans(model, up_to):
-    _known(up_to)
-    for p in model.parameters():
-        requires_grad = p.requires_grad
-        requires_grad = False  # noqa: F841
-
-
-@wrong(checks.freeze, "nothing-frozen")
-def detached(model, up_to):
-    n = _known(up_to)
-    for name, p in model.named_parameters():
-        if name.split(".")[0] in STAGES[: n + 1]:
-            p = p.detach()
-
-
-@wrong(checks.freeze, "nothing-frozen")
-def under_no_grad(model, up_to):
-    _known(up_to)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.grad = None
-
-
-@wrong(checks.freeze, "one-stage-too-many")
-def counts_wrongly(model, up_to):
-    _frozen(model, [*STAGES, "fc"][: _known(up_to) + 2])
 
 
 @right(checks.freeze)
@@ -442,26 +270,86 @@ def until_the_name_is_met(model, up_to):
             break
 
 
-@wrong(checks.freeze, "alphabet")
-def names_compared(model, up_to):
-    if up_to not in ("stem", "layer1", "layer2", "layer3", "layer4"):
+@right(checks.freeze)
+def by_the_first_part_of_the_name(model, up_to):
+    if up_to not in STAGES:
         raise ValueError(up_to)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad = name.split(".")[0] > up_to
-
-
-@wrong(checks.freeze, "unknown-name-ignored")
-def the_head_is_a_stage_too(model, up_to):
-    names = ["stem", "layer1", "layer2", "layer3", "layer4", "fc"]
-    if up_to not in names:
-        raise ValueError(up_to)
-    for name, parameter in model.named_parameters():
+    frozen = STAGES[: STAGES.index(up_to) + 1]
+    for name, p in model.named_parameters():
         part = name.split(".")[0]
-        part = "stem" if part in ("conv1", "bn1") else part
-        parameter.requires_grad = names.index(part) > names.index(up_to)
+        if ("stem" if part in ("conv1", "bn1") else part) in frozen:
+            p.requires_grad = False
 
 
-# 7.3
+wrong_edits(
+    checks.freeze,
+    by_the_first_part_of_the_name,
+    r"""
+    misspelt
+        p.requires_grad => p.require_grad
+
+    attribute-of-a-module
+        p.requires_grad => model.get_submodule(part).requires_grad
+
+    named-stage-left-out
+        STAGES.index(up_to) + 1 => STAGES.index(up_to)
+
+    stem-left-out
+        STAGES[: => STAGES[1 :
+
+    first-batch-norm-left-out
+        ("conv1", "bn1") => ("conv1",)
+
+    named-stage-only
+        STAGES[: STAGES.index(up_to) + 1] => [up_to]
+
+    stem-refused
+        not in STAGES: => not in STAGES[1:]:
+
+    everything-frozen
+        ("stem" if part in ("conv1", "bn1") else part) in frozen => True
+
+    all-but-the-head
+        ("stem" if part in ("conv1", "bn1") else part) in frozen => part != "fc"
+
+    batch-norms-left-out
+        in frozen: => in frozen and p.dim() == 4:
+
+    other-error
+        raise ValueError(up_to) => getattr(model, up_to)
+
+        raise ValueError(up_to) => raise KeyError(up_to)
+
+    the-wrong-way-round
+        STAGES[: STAGES.index(up_to) + 1] => [*STAGES[STAGES.index(up_to) + 1 :], "fc"]
+
+    nothing-frozen
+        p.requires_grad = False => requires_grad = False
+
+        p.requires_grad = False => p = p.detach()
+
+        p.requires_grad = False => p.grad = None
+
+    one-stage-too-many
+        STAGES[: STAGES.index(up_to) + 1] => [*STAGES, "fc"][: STAGES.index(up_to) + 2]
+
+    alphabet
+        ("stem" if part in ("conv1", "bn1") else part) in frozen => part <= up_to
+
+    unknown-name-ignored
+        not in STAGES: => not in [*STAGES, "fc"]:
+        STAGES[: STAGES.index(up_to) + 1] => [*STAGES, "fc"][: [*STAGES, "fc"].index(up_to) + 1]
+
+    numbers-changed
+        p.requires_grad = False => p.requires_grad = False\np.data.mul_(2)
+
+    new-parameters
+        p.requires_grad = False => module, _, kind = name.rpartition(".")\nsetattr(model.get_submodule(module), kind, nn.Parameter(p.data, False))
+    """,
+)
+
+
+# train_mode
 
 
 @right(checks.train_mode)
@@ -567,132 +455,6 @@ def another_forward(model):
             )
 
 
-@wrong(checks.train_mode, "undone-by-model-train")
-def eval_once(model):
-    model.train()
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-            m.eval()
-
-
-@wrong(checks.train_mode, "undone-by-model-train")
-def training_false(model):
-    model.train(True)
-    for m in model.modules():
-        if hasattr(m, "running_mean") and not m.weight.requires_grad:
-            m.training = False
-
-
-@wrong(checks.train_mode, "all-batch-norms")
-def every_batch_norm(model):
-    model.train()
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            m.eval()
-
-
-@wrong(checks.train_mode, "all-batch-norms")
-def every_batch_norm_for_ever(model):
-    model.train()
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            m.eval()
-            m.train = lambda mode=True: None
-
-
-@wrong(checks.train_mode, "nothing-in-eval-mode")
-def only_train(model):
-    model.train()
-
-
-@wrong(checks.train_mode, "nothing-in-eval-mode")
-def train_comes_last(model):
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-            m.eval()
-    model.train()
-
-
-@wrong(checks.train_mode, "nothing-in-eval-mode")
-def a_misspelt_attribute(model):
-    model.train()
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-            m.train_mode = False
-
-
-@wrong(checks.train_mode, "outermost-modules-only")
-def children_only(model):
-    model.train()
-    for m in model.children():
-        if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-            m.eval()
-            m.train = types.MethodType(lambda self, mode=True: self, m)
-
-
-@wrong(checks.train_mode, "dropout-in-eval-mode")
-def frozen_stages(model):
-    model.train()
-    for child in model.children():
-        if not any(p.requires_grad for p in child.parameters()):
-            for m in child.modules():
-                m.eval()
-                m.train = types.MethodType(lambda self, mode=True: self, m)
-
-
-@wrong(checks.train_mode, "dropout-in-eval-mode")
-def whole_stages_once(model):
-    model.train()
-    for child in (model.bn1, model.layer1, model.layer2, model.layer3, model.layer4):
-        if not next(child.parameters()).requires_grad:
-            child.eval()
-
-
-@wrong(checks.train_mode, "statistics-stopped")
-def momentum_zero(model):
-    model.train()
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-            m.momentum = 0
-
-
-@wrong(checks.train_mode, "train-calls-itself")
-def without_the_old_one(model):
-    def train(mode=True):
-        model.train(mode)
-        for m in model.modules():
-            if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-                m.eval()
-        return model
-
-    model.train()
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-            m.eval()
-    model.train = train
-
-
-@wrong(checks.train_mode, "train-returns-nothing")
-def forgets_the_model(model):
-    def train(mode=True):
-        nn.Module.train(model, mode)
-        for m in model.modules():
-            if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-                m.eval()
-
-    train()
-    model.train = train
-
-
-@wrong(checks.train_mode, "train-without-mode")
-def no_parameter(model):
-    model.train()
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-            m.eval()
-            m.train = lambda: None
-
-
 @wrong(checks.train_mode, "class-changed")
 def for_all_batch_norms_there_are(model):
     model.train()
@@ -702,19 +464,6 @@ def for_all_batch_norms_there_are(model):
         return self
 
     nn.BatchNorm2d.train = train
-    model.train()
-
-
-@wrong(checks.train_mode, "no-way-to-eval-mode")
-def the_mode_ignored(model):
-    def train(mode=True):
-        nn.Module.train(model)
-        for m in model.modules():
-            if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
-                m.training = False
-        return model
-
-    model.train = train
     model.train()
 
 
@@ -735,23 +484,6 @@ def other_modules(model):
             if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
                 setattr(parent, name, Frozen(m))
     model.train()
-
-
-@wrong(checks.train_mode, "trainable-in-eval-mode")
-def freezes_more(model):
-    model.train()
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            for p in m.parameters():
-                p.requires_grad = False
-            m.eval()
-            m.train = types.MethodType(lambda self, mode=True: self, m)
-
-
-@wrong(checks.train_mode, "everything-in-eval-mode")
-def eval_last(model):
-    model.train()
-    model.eval()
 
 
 @right(checks.train_mode)
@@ -779,7 +511,95 @@ def statistics_put_back_after_each_pass(model):
     model.train()
 
 
-# 7.4
+@right(checks.train_mode)
+def a_method_that_does_nothing(model):
+    model.train()
+    for m in model.modules():
+        if isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad:
+            m.eval()
+            m.train = types.MethodType(lambda self, mode=True: self, m)
+
+
+wrong_edits(
+    checks.train_mode,
+    a_method_that_does_nothing,
+    r"""
+    undone-by-model-train
+        m.train = types.MethodType(lambda self, mode=True: self, m) => pass
+
+        isinstance(m, nn.BatchNorm2d) => hasattr(m, "running_mean")
+        m.eval() => m.training = False
+        m.train = types.MethodType(lambda self, mode=True: self, m) => pass
+
+    all-batch-norms
+        nn.BatchNorm2d) and not m.weight.requires_grad => nn.BatchNorm2d)
+        m.train = types.MethodType(lambda self, mode=True: self, m) => pass
+
+        nn.BatchNorm2d) and not m.weight.requires_grad => nn.BatchNorm2d)
+        types.MethodType(lambda self, mode=True: self, m) => lambda mode=True: None
+
+    nothing-in-eval-mode
+        model.train() => model.train()\nreturn
+
+        m.eval() => m.eval()\nmodel.train()
+        m.train = types.MethodType(lambda self, mode=True: self, m) => pass
+
+        m.eval() => m.train_mode = False
+        m.train = types.MethodType(lambda self, mode=True: self, m) => pass
+
+    outermost-modules-only
+        model.modules() => model.children()
+
+    dropout-in-eval-mode
+        model.modules() => [m for m in model.children() if not any(p.requires_grad for p in m.parameters())]
+        isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad => True
+
+        model.modules() => (model.bn1, model.layer1, model.layer2, model.layer3, model.layer4)
+        isinstance(m, nn.BatchNorm2d) and not m.weight.requires_grad => not next(m.parameters()).requires_grad
+        m.train = types.MethodType(lambda self, mode=True: self, m) => pass
+
+    statistics-stopped
+        m.eval() => m.momentum = 0
+        m.train = types.MethodType(lambda self, mode=True: self, m) => pass
+
+    train-without-mode
+        types.MethodType(lambda self, mode=True: self, m) => lambda: None
+
+    trainable-in-eval-mode
+        nn.BatchNorm2d) and not m.weight.requires_grad => nn.BatchNorm2d)
+        m.eval() => m.eval().requires_grad_(False)
+
+    everything-in-eval-mode
+        model.train() => model.train()\nmodel.eval()\nreturn
+
+    further-tensors
+        m.eval() => m.eval()\nm.register_buffer("frozen", torch.ones(1))
+
+    weights-changed
+        m.eval() => m.eval()\nm.weight.data.mul_(2)
+
+    freezing-changed
+        model.train() => model.train()\nmodel.fc.requires_grad_(False)
+    """,
+)
+wrong_edits(
+    checks.train_mode,
+    the_models_own_train,
+    """
+    train-calls-itself
+        nn.Module.train(self, mode) => self.train(mode)
+        model.train() => pass
+
+    train-returns-nothing
+        return self => return None
+
+    no-way-to-eval-mode
+        nn.Module.train(self, mode) => nn.Module.train(self)
+    """,
+)
+
+
+# parameter_groups
 
 
 @right(checks.parameter_groups)
@@ -848,138 +668,80 @@ def as_the_library_counts(model, head_lr, backbone_lr):
     return transfer.parameter_groups(model, 1.0, rates | {"fc": head_lr})
 
 
-@wrong(checks.parameter_groups, "rates-swapped")
-def the_rates_swapped(model, head_lr, backbone_lr):
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    return [
-        {"params": [p for n, p in named if not n.startswith("fc.")], "lr": head_lr},
-        {"params": [p for n, p in named if n.startswith("fc.")], "lr": backbone_lr},
-    ]
-
-
-@wrong(checks.parameter_groups, "in-two-groups")
-def all_and_the_head(model, head_lr, backbone_lr):
-    return [
-        {"params": model.parameters(), "lr": backbone_lr},
-        {"params": model.fc.parameters(), "lr": head_lr},
-    ]
-
-
-@wrong(checks.parameter_groups, "frozen-too")
-def no_filter(model, head_lr, backbone_lr):
-    return [
-        {
-            "params": [p for n, p in model.named_parameters() if not n.startswith("fc.")],
-            "lr": backbone_lr,
-        },
-        {"params": list(model.fc.parameters()), "lr": head_lr},
-    ]
-
-
-@wrong(checks.parameter_groups, "frozen-too")
-def head_not_filtered(model, head_lr, backbone_lr):
-    rest = [p for n, p in model.named_parameters() if not n.startswith("fc.") and p.requires_grad]
-    return [{"params": rest, "lr": backbone_lr}, {"params": model.fc.parameters(), "lr": head_lr}]
-
-
-@wrong(checks.parameter_groups, "fc-anywhere-in-the-name")
-def fc_in_the_name(model, head_lr, backbone_lr):
-    head = [p for n, p in model.named_parameters() if "fc" in n and p.requires_grad]
-    rest = [p for n, p in model.named_parameters() if "fc" not in n and p.requires_grad]
-    return [{"params": head, "lr": head_lr}, {"params": rest, "lr": backbone_lr}]
-
-
-@wrong(checks.parameter_groups, "compared-by-value")
-def not_in_a_list(model, head_lr, backbone_lr):
-    head = list(model.fc.parameters())
-    rest = [p for p in model.parameters() if p.requires_grad and p not in head]
-    return [{"params": head, "lr": head_lr}, {"params": rest, "lr": backbone_lr}]
-
-
-@wrong(checks.parameter_groups, "no-lr")
-def learning_rate(model, head_lr, backbone_lr):
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    return [
-        {"params": [p for n, p in named if n.startswith("fc.")], "learning_rate": head_lr},
-        {"params": [p for n, p in named if not n.startswith("fc.")], "learning_rate": backbone_lr},
-    ]
-
-
-@wrong(checks.parameter_groups, "no-params")
-def parameters_as_the_key(model, head_lr, backbone_lr):
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    return [
-        {"parameters": [p for n, p in named if n.startswith("fc.")], "lr": head_lr},
-        {"parameters": [p for n, p in named if not n.startswith("fc.")], "lr": backbone_lr},
-    ]
-
-
-@wrong(checks.parameter_groups, "stem-left-out")
-def stages_and_head(model, head_lr, backbone_lr):
-    stages = [model.layer1, model.layer2, model.layer3, model.layer4]
-    rest = [p for s in stages for p in s.parameters() if p.requires_grad]
-    head = [p for p in model.fc.parameters() if p.requires_grad]
+@right(checks.parameter_groups)
+def in_two_lists(model, head_lr, backbone_lr):
+    head, rest = [], []
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            (head if name.startswith("fc.") else rest).append(p)
     return [{"params": rest, "lr": backbone_lr}, {"params": head, "lr": head_lr}]
 
 
-@wrong(checks.parameter_groups, "head-only")
-def nothing_but_the_head(model, head_lr, backbone_lr):
-    return [{"params": [p for p in model.fc.parameters() if p.requires_grad], "lr": head_lr}]
+wrong_edits(
+    checks.parameter_groups,
+    in_two_lists,
+    """
+    rates-swapped
+        head if name.startswith("fc.") else rest => rest if name.startswith("fc.") else head
+
+    in-two-groups
+        "params": rest => "params": model.parameters()
+        "params": head => "params": model.fc.parameters()
+
+    frozen-too
+        p.requires_grad => True
+
+        "params": head => "params": model.fc.parameters()
+
+    fc-anywhere-in-the-name
+        name.startswith("fc.") => "fc" in name
+
+    compared-by-value
+        if p.requires_grad: => if p.requires_grad and p not in list(model.fc.parameters()):
+
+    no-lr
+        "lr": backbone_lr => "learning_rate": backbone_lr
+
+    no-params
+        "params": head => "parameters": head
+
+    stem-left-out
+        if p.requires_grad: => if p.requires_grad and not name.startswith(("conv1", "bn1")):
+
+    head-only
+        {"params": rest, "lr": backbone_lr}, {"params" => {"params"
+
+    one-rate
+        "lr": backbone_lr => "lr": head_lr
+
+    head-weight-only
+        name.startswith("fc.") => name == "fc.weight"
+
+    optimizer-instead-of-groups
+        return [ => return torch.optim.SGD([
+        head_lr}] => head_lr}], 0.1)
+
+    wrong-type
+        return [{"params": rest, "lr": backbone_lr}, {"params": head, => return {"params": rest + head,
+        head_lr}] => head_lr}
+
+        return [{"params": rest, "lr": backbone_lr}, {"params": head, "lr": head_lr}] => return rest + head
+
+    not-parameters
+        append(p) => append(name)
+
+    copies
+        append(p) => append(p.data)
+
+    returns-none
+        return [ => print([
+        head_lr}] => head_lr}])
+    """,
+)
+add_harms(checks.parameter_groups, in_two_lists, what_can_be_trained="freezing-changed")
 
 
-@wrong(checks.parameter_groups, "one-rate")
-def by_what_is_frozen(model, head_lr, backbone_lr):
-    return [{"params": [p for p in model.parameters() if p.requires_grad], "lr": head_lr}]
-
-
-@wrong(checks.parameter_groups, "head-weight-only")
-def the_weight(model, head_lr, backbone_lr):
-    return [
-        {"params": [p], "lr": head_lr if p is model.fc.weight else backbone_lr}
-        for p in model.parameters()
-        if p.requires_grad
-    ]
-
-
-@wrong(checks.parameter_groups, "optimizer-instead-of-groups")
-def an_optimizer(model, head_lr, backbone_lr):
-    return torch.optim.SGD(by_children(model, head_lr, backbone_lr), momentum=0.9)
-
-
-@wrong(checks.parameter_groups, "wrong-type")
-def one_dictionary(model, head_lr, backbone_lr):
-    return {"params": list(model.parameters()), "lr": backbone_lr}
-
-
-@wrong(checks.parameter_groups, "wrong-type")
-def a_list_of_parameters(model, head_lr, backbone_lr):
-    return [p for p in model.parameters() if p.requires_grad]
-
-
-@wrong(checks.parameter_groups, "not-parameters")
-def names_only(model, head_lr, backbone_lr):
-    named = [n for n, p in model.named_parameters() if p.requires_grad]
-    return [
-        {"params": [n for n in named if n.startswith("fc.")], "lr": head_lr},
-        {"params": [n for n in named if not n.startswith("fc.")], "lr": backbone_lr},
-    ]
-
-
-@wrong(checks.parameter_groups, "copies")
-def numbers_copied(model, head_lr, backbone_lr):
-    named = [(n, p.data) for n, p in model.named_parameters() if p.requires_grad]
-    return [
-        {"params": [p for n, p in named if n.startswith("fc.")], "lr": head_lr},
-        {"params": [p for n, p in named if not n.startswith("fc.")], "lr": backbone_lr},
-    ]
-
-
-@wrong(checks.parameter_groups, "returns-none")
-def groups_printed(model, head_lr, backbone_lr):
-    print(by_children(model, head_lr, backbone_lr))
-
-
-# 7.5
+# linear_probe
 
 
 def _without_head(model):
@@ -1114,104 +876,6 @@ def with_lbfgs(model, train, test):
     return float((probe(b).argmax(1) == test[1]).float().mean())
 
 
-def _score(known, train, unknown, test):
-    from sklearn.linear_model import LogisticRegression
-
-    classifier = LogisticRegression(max_iter=500).fit(known, train[1].numpy())
-    return classifier.score(unknown, test[1].numpy())
-
-
-def _both(body, train, test):
-    with torch.no_grad():
-        return body(train[0]).flatten(1).numpy(), body(test[0]).flatten(1).numpy()
-
-
-@wrong(checks.linear_probe, "train-mode")
-def no_eval(model, train, test):
-    copied = copy.deepcopy(model)
-    copied.fc = nn.Identity()
-    a, b = _both(copied, train, test)
-    return _score(a, train, b, test)
-
-
-@wrong(checks.linear_probe, "left-in-eval-mode")
-def eval_for_good(model, train, test):
-    model.eval()
-    a, b = _both(nn.Sequential(*list(model.children())[:-1]), train, test)
-    return _score(a, train, b, test)
-
-
-@wrong(checks.linear_probe, "left-in-train-mode")
-def train_for_good(model, train, test):
-    model.eval()
-    a, b = _both(nn.Sequential(*list(model.children())[:-1]).eval(), train, test)
-    model.train()
-    return _score(a, train, b, test)
-
-
-@wrong(checks.linear_probe, "head-left-off")
-def identity_stays(model, train, test):
-    was = model.training
-    model.fc = nn.Identity()
-    a, b = _both(model.eval(), train, test)
-    model.train(was)
-    return _score(a, train, b, test)
-
-
-@wrong(checks.linear_probe, "model-not-used")
-def pixels(model, train, test):
-    return _score(train[0].flatten(1).numpy(), train, test[0].flatten(1).numpy(), test)
-
-
-@wrong(checks.linear_probe, "same-answer-always")
-def logits(model, train, test):
-    a, b = _both(copy.deepcopy(model).eval(), train, test)
-    return _score(a, train, b, test)
-
-
-@wrong(checks.linear_probe, "accuracy-on-train")
-def scored_on_train(model, train, test):
-    a, _ = _both(_without_head(model), train, test)
-    return _score(a, train, a, train)
-
-
-@wrong(checks.linear_probe, "fitted-on-test")
-def fitted_on_test(model, train, test):
-    _, b = _both(_without_head(model), train, test)
-    return _score(b, test, b, test)
-
-
-@wrong(checks.linear_probe, "fitted-on-test")
-def fitted_on_both(model, train, test):
-    a, b = _both(_without_head(model), train, test)
-    both = np.concatenate([a, b])
-    return _score(both, (None, torch.cat([train[1], test[1]])), b, test)
-
-
-@wrong(checks.linear_probe, "percent")
-def in_percent(model, train, test):
-    a, b = _both(_without_head(model), train, test)
-    return 100 * _score(a, train, b, test)
-
-
-@wrong(checks.linear_probe, "error-rate")
-def errors(model, train, test):
-    a, b = _both(_without_head(model), train, test)
-    return 1 - _score(a, train, b, test)
-
-
-@wrong(checks.linear_probe, "count")
-def how_many(model, train, test):
-    a, b = _both(_without_head(model), train, test)
-    return round(_score(a, train, b, test) * len(b))
-
-
-@wrong(checks.linear_probe, "gradients-recorded")
-def no_grad_forgotten(model, train, test):
-    body = _without_head(model)
-    return _score(body(train[0]).numpy(), train, body(test[0]).numpy(), test)
-
-
 @wrong(checks.linear_probe, "gradients-recorded")
 def trained_through_the_graph(model, train, test):
     body = _without_head(model)
@@ -1223,24 +887,6 @@ def trained_through_the_graph(model, train, test):
         F.cross_entropy(probe(a), train[1]).backward()
         optimizer.step()
     return (probe(b).argmax(1) == test[1]).float().mean().item()
-
-
-@wrong(checks.linear_probe, "wrong-type")
-def accuracy_as_a_tensor(model, train, test):
-    a, b = _both(_without_head(model), train, test)
-    return torch.tensor(_score(a, train, b, test))
-
-
-@wrong(checks.linear_probe, "hooks-not-as-before")
-def the_hook_stays(model, train, test):
-    caught, was = [], model.training
-    model.fc.register_forward_pre_hook(lambda m, args: caught.append(args[0].numpy()))
-    model.eval()
-    with torch.no_grad():
-        model(train[0])
-        model(test[0])
-    model.train(was)
-    return _score(caught[0], train, caught[1], test)
 
 
 @wrong(checks.linear_probe, "weights-changed")
@@ -1264,3 +910,78 @@ def the_nearest_mean(model, train, test):
         known, unknown = body(train[0]), body(test[0])
     means = torch.stack([known[train[1] == k].mean(0) for k in range(int(train[1].max()) + 1)])
     return float((torch.cdist(unknown, means).argmin(1) == test[1]).double().mean())
+
+
+@right(checks.linear_probe)
+def ridge_on_a_copy(model, train, test):
+    from sklearn.linear_model import RidgeClassifier
+
+    body = copy.deepcopy(model).eval()
+    body.fc = nn.Identity()
+    with torch.no_grad():
+        known, unknown = body(train[0]).numpy(), body(test[0]).numpy()
+    classifier = RidgeClassifier().fit(known, train[1].numpy())
+    return classifier.score(unknown, test[1].numpy())
+
+
+wrong_edits(
+    checks.linear_probe,
+    ridge_on_a_copy,
+    r"""
+    train-mode
+        copy.deepcopy(model).eval() => copy.deepcopy(model)
+
+    left-in-eval-mode
+        copy.deepcopy(model).eval() => copy.deepcopy(model.eval())
+
+    left-in-train-mode
+        classifier = => model.train()\nclassifier =
+
+    head-left-off
+        body = copy.deepcopy(model).eval() => was = model.training\nbody = model.eval()
+        classifier = => model.train(was)\nclassifier =
+
+    model-not-used
+        body(train[0]).numpy(), body(test[0]).numpy() => train[0].flatten(1).numpy(), test[0].flatten(1).numpy()
+
+    same-answer-always
+        body.fc = nn.Identity() => pass
+
+    accuracy-on-train
+        score(unknown, test[1].numpy()) => score(known, train[1].numpy())
+
+    fitted-on-test
+        fit(known, train[1].numpy()) => fit(unknown, test[1].numpy())
+
+        fit(known, train[1].numpy()) => fit(np.concatenate([known, unknown]), np.concatenate([train[1], test[1]]))
+
+    percent
+        return classifier => return 100 * classifier
+
+    error-rate
+        return classifier => return 1 - classifier
+
+    count
+        return classifier => return len(test[1]) * classifier
+
+    gradients-recorded
+        with torch.no_grad(): => if True:
+
+    wrong-type
+        return classifier.score(unknown, test[1].numpy()) => return torch.tensor(classifier.score(unknown, test[1].numpy()))
+    """,
+)
+wrong_edits(
+    checks.linear_probe,
+    least_squares_by_a_hook,
+    """
+    hooks-not-as-before
+        handle.remove() => pass
+    """,
+)
+add_harms(
+    checks.linear_probe,
+    ridge_on_a_copy,
+    a_module="head-left-off",
+    what_can_be_trained="freezing-changed",
+)

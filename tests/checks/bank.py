@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from resnet_edu.checks import text
@@ -57,9 +59,14 @@ def wrong_edits(check: Check, answer: Answer, versions: str) -> None:
         r"^([a-z0-9-]+)\n((?:(?: +.*)?\n)+)", text.dedent(versions), re.M
     ):
         for number, block in enumerate(body.strip("\n").split("\n\n")):
-            edits = [line.strip().split(" => ") for line in f"{block}\n".splitlines()]
-            made = text.edited(source, tuple((old, new) for old, new in edits))
+            made = text.edited(source, tuple(map(text.edit, block.splitlines())))
             made = re.sub(r"^@right\(.*\)\n", "", made, flags=re.M)  # it is not one any more
             wrong_answer = text.compiled(made, answer, mistake)
             wrong_answer.__name__ = f"{answer.__name__}-{mistake}-{number}"
             WRONG.append(Entry(check, wrong_answer, mistake))
+
+
+def fill() -> None:
+    """Read all answers that there are: those in the files `answers_*.py` beside this one."""
+    for path in sorted(Path(__file__).parent.glob("answers_*.py")):
+        importlib.import_module(path.stem)

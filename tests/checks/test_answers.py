@@ -2,63 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import answers_convolution  # noqa: F401 - fills the bank
-import answers_degradation  # noqa: F401 - fills the bank
-import answers_frameworks  # noqa: F401 - fills the bank
-import answers_hunt  # noqa: F401 - fills the bank
-import answers_inside  # noqa: F401 - fills the bank
-import answers_plain  # noqa: F401 - fills the bank
-import answers_residual  # noqa: F401 - fills the bank
-import answers_resnet50  # noqa: F401 - fills the bank
-import answers_transfer  # noqa: F401 - fills the bank
-import jupytext
 import pytest
-from bank import RIGHT, WRONG, Entry
+from bank import RIGHT, WRONG, Entry, fill
 
 from resnet_edu import checks
 from resnet_edu.checks.check import Check, Mistake
 
+fill()
 CHECKS = [value for value in vars(checks).values() if isinstance(value, Check)]
-SOURCES = Path(__file__).parents[2] / "authoring" / "exercises"
 
 
-def solutions(check: Check) -> dict[str, Any]:
-    """What the solutions of the sheet with this check define, by name."""
-    call = re.compile(rf"^checks\.\w+\({check.name}\)$", re.MULTILINE)
-    (source,) = [path for path in SOURCES.glob("*.py") if call.search(path.read_text("utf-8"))]
-    return run_sheet(source)
-
-
-@functools.cache
-def run_sheet(source: Path) -> dict[str, Any]:
-    """Run the code of a sheet with its solutions, but not the checks, and give its names."""
-    names: dict[str, Any] = {}
-    for cell in jupytext.read(source).cells:
-        if cell.cell_type == "code" and not cell.source.startswith("checks."):
-            exec(compile(cell.source, source.name, "exec"), names)
-    return names
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_the_solution_passes(check: Check) -> None:
-    verdict = check(solutions(check)[check.name])
-    assert verdict.passed, verdict
-    assert verdict.mistake is None
-    assert not verdict.evidence
-
-
+@pytest.mark.bank
 @pytest.mark.parametrize("entry", RIGHT, ids=str)
 def test_a_right_answer_passes_however_it_is_written(entry: Entry) -> None:
     verdict = entry.check(entry.answer)
     assert verdict.passed, verdict
 
 
+@pytest.mark.bank
 @pytest.mark.parametrize("entry", WRONG, ids=str)
 def test_a_wrong_answer_is_caught_and_named(entry: Entry) -> None:
     verdict = entry.check(entry.answer)
@@ -67,6 +32,7 @@ def test_a_wrong_answer_is_caught_and_named(entry: Entry) -> None:
     assert verdict.evidence
 
 
+@pytest.mark.bank
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_the_bank_is_large_enough(check: Check) -> None:
     assert len([e for e in RIGHT if e.check is check]) >= 5
@@ -82,6 +48,7 @@ def known_versions() -> list[Any]:
     ]
 
 
+@pytest.mark.bank
 @pytest.mark.parametrize(("check", "mistake", "version"), known_versions())
 def test_a_known_mistake_is_told_from_all_others(
     check: Check, mistake: Mistake, version: Callable[..., Any]
@@ -103,7 +70,7 @@ def test_mistakes_have_different_names_and_short_messages(check: Check) -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_message_names_the_mistake_and_says_why_it_matters(check: Check) -> None:
-    for said in (*check.mistakes, *check.places):
+    for said in check.said.values():
         sentences = re.findall(r"[.!?]\)?(?=\s|$)", said.message)
         assert len(sentences) >= 2, f"only {len(sentences)} sentence: {said}"
         assert len(said.message.split()) <= 60, f"too long to be read: {said}"

@@ -131,6 +131,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.bank
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 @pytest.mark.parametrize("name", HOSTILE)  # by name: pytest, too, stumbles over evil objects
 def test_a_check_never_raises(check: Check, name: str) -> None:
@@ -271,6 +272,7 @@ def test_global_state_is_put_back() -> None:
     assert state() == before
 
 
+@pytest.mark.bank
 @pytest.mark.usefixtures("_own_settings")
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_the_persons_own_settings_do_not_change_a_verdict(check: Check) -> None:
@@ -343,6 +345,7 @@ def test_in_strict_mode_a_verdict_that_is_not_passed_raises(
         assert checks.conv_parameters(returns(None)).mistake == "returns-none"
 
 
+@pytest.mark.bank
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_verdict_is_the_same_each_time(check: Check) -> None:
     answer = check.mistakes[0].versions[0]

@@ -3,22 +3,3 @@
 In each of them `still-there` is the mistake that the sheet comes with. The message tells by what it still
 shows, and never the line.
 """
-
-from resnet_edu.checks.hunt.blocks import shortcut_block, stack_blocks
-from resnet_edu.checks.hunt.evaluation import accuracy_of_batches, tested_accuracy
-from resnet_edu.checks.hunt.photos import photos_to_batch
-from resnet_edu.checks.hunt.training import fit_classes, train_frozen, with_new_head
-from resnet_edu.checks.hunt.weights import copy_weights, only_the_head
-
-__all__ = [
-    "accuracy_of_batches",
-    "copy_weights",
-    "fit_classes",
-    "only_the_head",
-    "photos_to_batch",
-    "shortcut_block",
-    "stack_blocks",
-    "tested_accuracy",
-    "train_frozen",
-    "with_new_head",
-]

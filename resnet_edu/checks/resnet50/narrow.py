@@ -1,4 +1,4 @@
-"""How a whole ResNet-50 is looked at, in task 5.3.
+"""How a whole ResNet-50 is looked at.
 
 It is large, and a verdict is to come at once. So weights are not drawn at random while an answer is built:
 they are overwritten anyway. A mistake is looked for in a narrow network, for which the answer's tensors are
@@ -88,10 +88,35 @@ def narrow_network() -> nn.Module:
     return _network(narrow=True)
 
 
+# Known versions are many, and a network is slow to make: they take turns with the narrow one's stages.
+
+
+def make_stage(in_channels: int, width: int, blocks: int, stride: int) -> nn.Module:  # noqa: ARG001
+    """A stage of the narrow network, with this stride. For known versions, which call it like their own."""
+    (name,) = [name for name, stage in STAGES.items() if stage == (blocks, width)]
+    stage = narrow_network().get_submodule(name)
+    stage[0].conv1.stride, stage[0].conv2.stride = (1, 1), (stride, stride)
+    stage[0].downsample[0].stride = (stride, stride)
+    return stage
+
+
+def is_known(model: nn.Module) -> bool:
+    """Whether the stages are those of `make_stage`."""
+    return getattr(model, "layer1", None) is narrow_network().get_submodule("layer1")
+
+
+def set_other_weights(model: nn.Module) -> None:
+    """Give stem and head of a network with stages of `make_stage` the narrow network's weights."""
+    for part in ("conv1", "bn1", "fc"):
+        own = model.get_submodule(part)
+        for key, value in narrow_network().get_submodule(part).state_dict().items():
+            getattr(own, key).data = value
+
+
 @cache
 def wanted_trace() -> Trace:
     """What a right narrow network computes."""
-    return trace(narrow_network(), narrow_network(), {})[0]
+    return trace(narrow_network(), {})[0]
 
 
 @cache
@@ -102,11 +127,8 @@ def wanted_logits() -> Tensor:
 
 
 @torch.no_grad()
-def trace(model: nn.Module, parts: nn.Module, wanted: Trace) -> tuple[Trace, Exception | None]:
-    """What a narrow model computes, up to the first thing that is not as wanted, or to an error.
-
-    `parts` has the blocks and the head.
-    """
+def trace(model: nn.Module, wanted: Trace) -> tuple[Trace, Exception | None]:
+    """What a narrow model computes, up to the first thing that is not as wanted, or to an error."""
     seen: Trace = {}
 
     def note(label: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
@@ -122,7 +144,7 @@ def trace(model: nn.Module, parts: nn.Module, wanted: Trace) -> tuple[Trace, Exc
         f"{stage}.{place}" for stage, (number, _) in STAGES.items() for place in range(number)
     ]
     handles = [
-        parts.get_submodule(name).register_forward_pre_hook(note(f"what reaches {name}"))
+        model.get_submodule(name).register_forward_pre_hook(note(f"what reaches {name}"))
         for name in (*blocks, "fc")
     ]
     try:

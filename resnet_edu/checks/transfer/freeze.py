@@ -7,6 +7,7 @@ from torch import nn
 from resnet_edu.blocks import BasicBlock
 from resnet_edu.checks.check import Check
 from resnet_edu.checks.compare import See
+from resnet_edu.checks.found import Found
 from resnet_edu.checks.guard import Wrong
 from resnet_edu.checks.text import beside
 from resnet_edu.networks import ResNet, stage_of
@@ -27,8 +28,7 @@ def _freeze(model: nn.Module, up_to: str) -> None:
 
 def _observe(answer: object, up_to: str, see: See) -> None:
     model = ResNet(BasicBlock, (1, 2, 1, 1), num_classes=5, width=4)
-    parameters = dict(model.named_parameters())
-    before = {key: value.clone() for key, value in model.state_dict().items()}
+    found = Found(model)
     raised: Exception | None = None
     try:
         answer(model, up_to)
@@ -46,13 +46,9 @@ def _observe(answer: object, up_to: str, see: See) -> None:
         see("for a name that no stage has", "no error" if raised is None else type(raised).__name__)
     _require_spelling(model, frozen)
     for part in PARTS:
-        names = [name for name in parameters if stage_of(name) == part]
+        names = [name for name in found.parameters if stage_of(name) == part]
         see(f"frozen in {part}", _which(names, frozen))
-    after, names = model.state_dict(), dict(model.named_parameters())
-    changed = [k for k, value in before.items() if k not in after or not after[k].equal(value)]
-    see("numbers, afterwards", f"{changed[0]} changed" if changed else "as before")
-    new = [name for name, p in parameters.items() if names.get(name) is not p]
-    see("parameters, afterwards", f"{new[0]} is another object" if new else "as before")
+    found.see_left(see, but=("what can be trained", "mode of the model", "modes of its modules"))
 
 
 def _which(names: list[str], frozen: set[str]) -> str:

@@ -1,21 +1,23 @@
-"""Task 7.5: a linear classifier on the features before the head."""
+"""A linear classifier on the features before the head."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import chain
 from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from resnet_edu.as_found import in_mode
 from resnet_edu.blocks import BasicBlock
-from resnet_edu.checks.check import Answer, Check, Mistake, Place
+from resnet_edu.checks.check import Answer, Check
 from resnet_edu.checks.compare import Near, See, wrong_type
 from resnet_edu.checks.found import Found, hooks_of_all_modules_kept, randomised
 from resnet_edu.checks.guard import Wrong, explain
-from resnet_edu.measure.as_found import in_mode
+from resnet_edu.checks.text import beside
 from resnet_edu.networks import ResNet
 
 Data = tuple[Tensor, Tensor]
@@ -35,7 +37,10 @@ TOLERANCE = 0.03
 
 
 def _linear_probe(model: nn.Module, train: Data, test: Data) -> float:
-    return _version()(model, train, test)
+    with in_mode(model, training=False):
+        classify = _fitted(_features(model, train[0]), train[1])
+        found = classify(_features(model, test[0]))
+    return (found == test[1]).double().mean().item()
 
 
 def _features(model: nn.Module, images: Tensor) -> Tensor:
@@ -56,52 +61,6 @@ def _fitted(features: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
     gram = with_one.T @ with_one + 1e-3 * torch.eye(with_one.shape[1], dtype=torch.float64)
     weights = torch.linalg.solve(gram, with_one.T @ wanted)
     return lambda x: (torch.cat([x, torch.ones(len(x), 1)], 1).double() @ weights).argmax(1)
-
-
-def _version(
-    training: bool = False,
-    after: bool | None = None,
-    fit_on: Callable[[Data, Data], Data] = lambda train, _: train,
-    score_on: Callable[[Data, Data], Data] = lambda _, test: test,
-    give: Callable[[float], Any] = lambda accuracy: accuracy,
-    change: Callable[[nn.Module], Any] = lambda _: None,
-) -> Answer:
-    """The reference, and with other arguments its wrong versions."""
-
-    def linear_probe(model: nn.Module, train: Data, test: Data) -> Any:
-        fit, score = fit_on(train, test), score_on(train, test)
-        with in_mode(model, training=training):
-            classify = _fitted(_features(model, fit[0]), fit[1])
-            found = classify(_features(model, score[0]))
-        change(model)
-        if after is not None:
-            model.train(after)
-        return give((found == score[1]).double().mean().item())
-
-    return linear_probe
-
-
-def _in_mode_as_it_comes(model: nn.Module, train: Data, test: Data) -> float:
-    classify = _fitted(_features(model, train[0]), train[1])
-    return (classify(_features(model, test[0])) == test[1]).double().mean().item()
-
-
-def _on_pixels(_model: nn.Module, train: Data, test: Data) -> float:
-    classify = _fitted(train[0].flatten(1), train[1])
-    return (classify(test[0].flatten(1)) == test[1]).double().mean().item()
-
-
-def _take_the_head_off(model: nn.Module) -> None:
-    model.fc = nn.Identity()
-
-
-def _train_the_head(model: nn.Module) -> None:
-    with torch.no_grad():
-        model.fc.weight += 0.1
-
-
-def _both(train: Data, test: Data) -> Data:
-    return torch.cat([train[0], test[0]]), torch.cat([train[1], test[1]])
 
 
 @lru_cache
@@ -179,36 +138,22 @@ def _observe(answer: Answer, case: tuple[int, bool], see: See) -> None:
         except RuntimeError as error:
             raise _about_gradients(error) from error
         if not modes:
-            raise Wrong(
-                "model-not-used",
-                "Your code never runs the model. The classifier is to get the features that the "
-                "model computes, and not the pixels.",
-                (("Images that the model saw", "none"),),
-            )
+            raise Wrong("model-not-used", (("Images that the model saw", "none"),))
         see("mode of the model while it computes", "train" if any(modes) else "eval")
         value = _number(result)
         if not any(modes):
             _require_known(value)
         see("accuracy", Near(value, TOLERANCE, f"{value:.3f}"))
         found.see_left(see)
-        same = all(torch.equal(a, b) for a, b in zip((*train, *test), _all(16), strict=True))
+        pairs = zip((*train, *test), chain(*_data(16)), strict=True)
+        same = all(torch.equal(value, given) for value, given in pairs)
         see("images and labels, afterwards", "as before" if same else "changed")
-
-
-def _all(size: int) -> tuple[Tensor, ...]:
-    train, test = _data(size)
-    return (*train, *test)
 
 
 def _about_gradients(error: RuntimeError) -> Exception:
     if "requires grad" not in str(error) and "backward through the graph" not in str(error):
         return error
-    return Wrong(
-        "gradients-recorded",
-        "The features still carry the record of how they were computed. A probe does not train "
-        "the network: compute them under `torch.no_grad()`.",
-        explain(error).evidence,
-    )
+    return Wrong("gradients-recorded", explain(error).evidence)
 
 
 def _number(result: Any) -> float:
@@ -220,53 +165,18 @@ def _number(result: Any) -> float:
 
 def _require_known(value: float) -> None:
     """Some wrong ways come to a number of their own. Raises Wrong."""
-    right, rows = RIGHT / TOTAL, (("Expected", f"{RIGHT / TOTAL:.3f}"), ("Got", f"{value:.6g}"))
-
-    def is_(other: float) -> bool:
-        return abs(value - other) < 0.012
-
-    if is_(1.0):
-        raise Wrong(
-            "accuracy-on-train",
-            "That is the accuracy on the images that the classifier was fitted on. It can know "
-            "those by heart, so the number says nothing about new images.",
-            rows,
-        )
-    if is_((TOTAL - CONTRADICTIONS) / TOTAL):
-        raise Wrong(
-            "fitted-on-test",
-            "That is more than can be known from the training images: the classifier has seen the "
-            "labels of the test. Fit it on `train` alone.",
-            rows,
-        )
-    if is_(1 - right):
-        raise Wrong(
-            "error-rate",
-            "You return the share of wrong answers. The better the features, the smaller is your "
-            "number: whoever compares two networks by it takes the worse one.",
-            rows,
-        )
-    if abs(value - 100 * right) < 100 * TOLERANCE:
-        raise Wrong(
-            "percent",
-            "You return a percentage. Beside accuracies from 0 to 1, yours looks a "
-            "hundred times better.",
-            rows,
-        )
-    if abs(value - RIGHT) < 1.5:
-        raise Wrong(
-            "count",
-            "You return how many are right. On other test images, more or fewer of them, the same "
-            "classifier gets another number, and two probes cannot be compared.",
-            rows,
-        )
-    if any(is_(share) for share in (14 / TOTAL, 24 / TOTAL, 2 / TOTAL)):
-        raise Wrong(
-            "same-answer-always",
-            "Your classifier gives every image the same class. Does it get the features before "
-            "`fc`, and not the logits? Was it fitted, and for long enough?",
-            rows,
-        )
+    right = RIGHT / TOTAL
+    known = (
+        ("accuracy-on-train", 1.0, 0.012),
+        ("fitted-on-test", (TOTAL - CONTRADICTIONS) / TOTAL, 0.012),
+        ("error-rate", 1 - right, 0.012),
+        ("percent", 100 * right, 100 * TOLERANCE),
+        ("count", RIGHT, 1.5),
+        *(("same-answer-always", share / TOTAL, 0.012) for share in (14, 24, 2)),
+    )
+    for name, number, within in known:
+        if abs(value - number) < within:
+            raise Wrong(name, (("Expected", f"{right:.3f}"), ("Got", f"{value:.6g}")))
 
 
 linear_probe = Check(
@@ -277,96 +187,5 @@ linear_probe = Check(
         f"a ResNet in {mode}, {12 + 12 + 8} training images, {TOTAL} others": (width, training)
         for mode, width, training in (("train mode", 4, True), ("evaluation mode", 6, False))
     },
-    mistakes=(
-        Mistake(
-            "train-mode",
-            "The model computes its features in train mode: batch norm takes the statistics of "
-            "the batch, and changes its own. So the features of an image depend on the images "
-            "beside it, and the probe changes the network.",
-            [_version(training=True), _in_mode_as_it_comes],
-        ),
-        Mistake(
-            "left-in-eval-mode",
-            "The accuracy is right, but a model that came in train mode is left in evaluation "
-            "mode. If its training goes on, batch norm no longer follows the batches, and nothing "
-            "says so.",
-            [_version(after=False)],
-        ),
-        Mistake(
-            "left-in-train-mode",
-            "The accuracy is right, but a model that came in evaluation mode is left in train "
-            "mode. Its next answers depend on which images come together, and its statistics "
-            "change with them.",
-            [_version(after=True)],
-        ),
-        Mistake(
-            "head-left-off",
-            "The accuracy is right, but the model has lost its head: another module is left in "
-            "the place of `fc`. Whoever asks it for a class next gets features.",
-            [_version(change=_take_the_head_off)],
-        ),
-        Mistake(
-            "head-trained",
-            "The accuracy is right, but the model's own head has other weights now. What it could "
-            "tell apart before is changed: a probe is to look at a network, and not to train it.",
-            [_version(change=_train_the_head)],
-        ),
-    ),
-    places=(
-        Place(
-            "mode of the model while",
-            "train-mode",
-            "The model computes in train mode. Batch norm then takes the statistics of the batch: "
-            "the features of an image depend on the images beside it, and the network changes.",
-        ),
-        Place(
-            "accuracy",
-            "another-accuracy",
-            "This is not what a linear classifier reaches that was fitted on the features of "
-            "`train`. What does it get, in which mode was that computed, and was the fitting long "
-            "enough?",
-        ),
-        Place(
-            "hooks",
-            "hooks-not-as-before",
-            "The accuracy is right, but a hook of yours is still in the model. It goes on working "
-            "in each later run.",
-        ),
-        Place(
-            "modes of its modules",
-            "mode-changed",
-            "The accuracy is right, but a module is left in another mode than it had. It will "
-            "treat the next images in another way than before.",
-        ),
-        Place(
-            "modules",
-            "head-left-off",
-            "The accuracy is right, but other modules are in the model than before. Whoever uses "
-            "it next gets other answers: put them back, or work on a copy.",
-        ),
-        Place(
-            "mode",
-            "mode-changed",
-            "The accuracy is right, but the model is left in another mode than it came in. It "
-            "will treat the next images in another way than before.",
-        ),
-        Place(
-            "weights",
-            "weights-changed",
-            "The accuracy is right, but the model's weights have changed. A probe trains nothing "
-            "but its own classifier.",
-        ),
-        Place(
-            "gradients",
-            "gradients-left",
-            "The accuracy is right, but the model's parameters now have gradients: a backward "
-            "pass went through it. Compute the features under `torch.no_grad()`.",
-        ),
-        Place(
-            "what can be trained",
-            "freezing-changed",
-            "The accuracy is right, but other parameters are frozen than before. The next "
-            "training would leave some out, or change some that were to stay.",
-        ),
-    ),
+    said=beside(__file__),
 )

@@ -1,69 +1,31 @@
-"""Task 7.4: parameters for the optimiser, in groups with learning rates of their own."""
+"""Parameters for the optimiser, in groups with learning rates of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
 from resnet_edu.blocks import BasicBlock
-from resnet_edu.checks.check import Answer, Check, Mistake, Place
+from resnet_edu.checks.check import Answer, Check
 from resnet_edu.checks.compare import See, wrong_type
+from resnet_edu.checks.found import Found
 from resnet_edu.checks.guard import Wrong, explain
+from resnet_edu.checks.text import beside
 from resnet_edu.networks import ResNet, stage_of
-
-IN_TWO_GROUPS = (
-    "Parameters are in two groups, or twice in one, and no optimiser takes that. The head is a "
-    "part of the model: `model.parameters()` has it too."
-)
 
 
 def _parameter_groups(model: nn.Module, head_lr: float, backbone_lr: float) -> list[dict[str, Any]]:
-    return _version()(model, head_lr, backbone_lr)
-
-
-def _is_head(name: str) -> bool:
-    return name.startswith("fc.")
-
-
-def _version(
-    is_head: Callable[[str], bool] = _is_head,
-    keep: Callable[[str, nn.Parameter], bool] = lambda _, p: p.requires_grad,
-    rates: Callable[[float, float], tuple[Any, Any]] = lambda head, backbone: (head, backbone),
-    key: str = "lr",
-) -> Answer:
-    """The reference, and with other arguments its wrong versions."""
-
-    def parameter_groups(
-        model: nn.Module, head_lr: float, backbone_lr: float
-    ) -> list[dict[str, Any]]:
-        parameters = [(n, p) for n, p in model.named_parameters() if keep(n, p)]
-        head, backbone = rates(head_lr, backbone_lr)
-        return [
-            {"params": [p for n, p in parameters if is_head(n)], key: head},
-            {"params": [p for n, p in parameters if not is_head(n)], key: backbone},
-        ]
-
-    return parameter_groups
-
-
-def _only(wanted: Callable[[str], bool]) -> Answer:
-    return _version(keep=lambda name, p: p.requires_grad and wanted(name))
-
-
-def _all_and_head(model: nn.Module, head_lr: float, backbone_lr: float) -> list[dict[str, Any]]:
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": trainable, "lr": backbone_lr},
-        {"params": list(model.fc.parameters()), "lr": head_lr},
-    ]
-
-
-def _by_value(model: nn.Module, _head_lr: float, backbone_lr: float) -> list[dict[str, Any]]:
-    head = list(model.fc.parameters())
-    return [{"params": [p for p in model.parameters() if p not in head], "lr": backbone_lr}]
+    head, backbone = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            if name.startswith("fc."):
+                head.append(parameter)
+            else:
+                backbone.append(parameter)
+    return [{"params": head, "lr": head_lr}, {"params": backbone, "lr": backbone_lr}]
 
 
 class _Gate(nn.Module):
@@ -90,8 +52,8 @@ PARTS = ("stem", "layer1", "layer2", "layer3", "layer4", "fc")
 
 def _observe(answer: Answer, frozen: tuple[str, ...], see: See) -> None:
     model = _network(frozen)
-    before = {name: p.requires_grad for name, p in model.named_parameters()}
-    parameters = dict(model.named_parameters())
+    found = Found(model)
+    parameters = found.parameters
     try:
         groups = _read(answer(model, 0.5, 0.25))
     except (RuntimeError, TypeError) as error:
@@ -101,13 +63,12 @@ def _observe(answer: Answer, frozen: tuple[str, ...], see: See) -> None:
     strangers = [key for key in rates if key not in known]
     see("tensors that are no parameters of the model", len(strangers))
     for kind, wanted in (("that can be trained", True), ("that are frozen", False)):
-        names = [name for name, on in before.items() if on == wanted]
+        names = [name for name in parameters if (name in found.trainable) == wanted]
         for part in PARTS:
             inside = [name for name in names if stage_of(name) == part]
             if inside:
                 see(f"parameters {kind} in {part}", _told(inside, parameters, rates))
-    now = {name: p.requires_grad for name, p in model.named_parameters()}
-    see("what is frozen, afterwards", "as before" if now == before else "something else")
+    found.see_left(see)
 
 
 def _told(
@@ -131,72 +92,36 @@ def _rate(found: list[float]) -> str:
 def _read(found: Any) -> list[dict[str, Any]]:
     """The groups, as lists of tensors. Raises Wrong for anything that is not a list of groups."""
     if issubclass(type(found), torch.optim.Optimizer):
-        raise Wrong(
-            "optimizer-instead-of-groups",
-            "You return an optimiser. The task asks for the groups that it is made of, so that "
-            "anybody can choose an optimiser.",
-            (("Expected", "a list of dicts"), ("Got", type(found).__name__)),
-        )
+        rows = (("Expected", "a list of dicts"), ("Got", type(found).__name__))
+        raise Wrong("optimizer-instead-of-groups", rows)
     if not issubclass(type(found), (list, tuple)):
         raise wrong_type(found, "a list of dicts")
     for group in found:
         if not issubclass(type(group), dict):
             raise wrong_type(group, "a list of dicts")
-        if "params" not in group:
-            raise Wrong(
-                "no-params",
-                "A group has no entry `params`. Under this name every optimiser of PyTorch looks "
-                "for the parameters.",
-                (("Expected", "params, lr"), ("Got", ", ".join(map(str, group)) or "nothing")),
-            )
-        _require_rate(group)
+        for key, name in (("params", "no-params"), ("lr", "no-lr")):
+            if key not in group:
+                got = ", ".join(map(str, group)) or "nothing"
+                raise Wrong(name, (("Expected", "params, lr"), ("Got", got)))
+        kind = type(group["lr"])
+        if issubclass(kind, (str, list, tuple)):
+            raise Wrong("rate-is-no-number", (("Expected", "a float"), ("Got", kind.__name__)))
     return list(found)
-
-
-def _require_rate(group: dict[str, Any]) -> None:
-    if "lr" not in group:
-        raise Wrong(
-            "no-lr",
-            "A group has no entry `lr`. Under this name an optimiser looks for the group's "
-            "learning rate; other names it passes over without a word.",
-            (("Expected", "params, lr"), ("Got", ", ".join(map(str, group)))),
-        )
-    rate = group["lr"]
-    if issubclass(type(rate), (str, list, tuple)):
-        raise Wrong(
-            "rate-is-no-number",
-            "The `lr` of a group is not a number. An optimiser multiplies by it, and stops with "
-            "an error.",
-            (("Expected", "a float"), ("Got", type(rate).__name__)),
-        )
 
 
 def _rates(groups: list[dict[str, Any]]) -> dict[int, list[float]]:
     """From each tensor's id to its rates. Raises Wrong for what no optimiser of PyTorch takes."""
     if not groups:
-        raise Wrong(
-            "no-groups",
-            "Your list is empty. An optimiser refuses it, as there would be nothing to train.",
-            (("Got", "[]"),),
-        )
+        raise Wrong("no-groups", (("Got", "[]"),))
     found: dict[int, list[float]] = {}
     for group in groups:
         for p in _listed(group["params"]):
             if not issubclass(type(p), torch.Tensor):
-                raise Wrong(
-                    "not-parameters",
-                    "Under `params` there is something that is no tensor. An optimiser changes "
-                    "the numbers in tensors, and takes nothing else.",
-                    (("Expected", "parameters"), ("Got", type(p).__name__)),
-                )
+                rows = (("Expected", "parameters"), ("Got", type(p).__name__))
+                raise Wrong("not-parameters", rows)
             found.setdefault(id(p), []).append(float(group["lr"]))
-    twice = sum(len(rates) > 1 for rates in found.values())
-    if twice:
-        raise Wrong(
-            "in-two-groups",
-            IN_TWO_GROUPS,
-            (("Parameters given more than once", str(twice)),),
-        )
+    if twice := sum(len(rates) > 1 for rates in found.values()):
+        raise Wrong("in-two-groups", (("Parameters given more than once", str(twice)),))
     return found
 
 
@@ -213,12 +138,7 @@ def _compared_by_value(error: Exception) -> Exception:
     text = str(error)
     if "The size of tensor" not in text and "Boolean value of Tensor" not in text:
         return error
-    return Wrong(
-        "compared-by-value",
-        "`in` and `==` compare tensors number by number, and cannot say whether two are the same "
-        "object. Compare names, or `id(p)`.",
-        explain(error).evidence,
-    )
+    return Wrong("compared-by-value", explain(error).evidence)
 
 
 parameter_groups = Check(
@@ -231,143 +151,5 @@ parameter_groups = Check(
         "a ResNet with all but the head frozen": ("conv1", "bn1", "layer"),
         "a ResNet with the bias of the head and layer2 frozen": ("fc.bias", "layer2"),
     },
-    mistakes=(
-        Mistake(
-            "rates-swapped",
-            "The two learning rates have changed places. The backbone, which knows a lot, is "
-            "moved by large steps and forgets; the head, which knows nothing, hardly learns.",
-            [
-                _version(rates=lambda head, backbone: (backbone, head)),
-                _version(is_head=lambda name: not _is_head(name)),
-            ],
-        ),
-        Mistake(
-            "one-rate",
-            "Everything learns at one rate, and the other one has no effect. Whoever asks for a "
-            "slow backbone under a fast head does not get it, and nothing says so.",
-            [
-                _version(rates=lambda head, _: (head, head)),
-                _version(rates=lambda _, backbone: (backbone, backbone)),
-            ],
-        ),
-        Mistake(
-            "frozen-too",
-            "There are frozen parameters in the groups. An optimiser may still move them, by "
-            "weight decay for one: leave them out.",
-            [
-                _version(keep=lambda *_: True),
-                _version(keep=lambda name, p: p.requires_grad or _is_head(name)),
-                _version(keep=lambda name, p: p.requires_grad or not _is_head(name)),
-            ],
-        ),
-        Mistake(
-            "head-left-out",
-            "The head is in no group, so no optimiser ever moves it. A new head is made of random "
-            "numbers, and would keep them.",
-            [_only(lambda name: not _is_head(name))],
-        ),
-        Mistake(
-            "head-only",
-            "Only the head is in your groups, so no optimiser moves anything else. The backbone "
-            "stays as it was, though each step computes gradients for it.",
-            [_only(_is_head), _version(keep=lambda name, _: _is_head(name))],
-        ),
-        Mistake(
-            "stem-left-out",
-            "The stem is in no group: `conv1` and `bn1`, in front of the stages. It stays as it "
-            "is while all behind it learns, as if somebody had frozen it.",
-            [_only(lambda name: stage_of(name) != "stem")],
-        ),
-        Mistake(
-            "batch-norms-left-out",
-            "Batch norms are in no group. Their weights and biases stay as they are, though they "
-            "can be trained, and each step computes gradients for them.",
-            [
-                _only(lambda name: "bn" not in name and "downsample.1" not in name),
-                _only(lambda name: "bn" not in name),
-            ],
-        ),
-        Mistake(
-            "weights-or-biases-only",
-            "Only weights are in your groups, or only biases. The others stay as they are, though "
-            "they can be trained, and each step computes gradients for them.",
-            [
-                _only(lambda name: name.endswith("weight")),
-                _only(lambda name: name.endswith("bias")),
-            ],
-        ),
-        Mistake(
-            "head-weight-only",
-            "Of the head, only the weight learns at `head_lr`. Its bias is as new and random as "
-            "the weight, and learns more slowly, or not at all.",
-            [
-                _version(is_head=lambda name: name == "fc.weight"),
-                _only(lambda name: name != "fc.bias"),
-            ],
-        ),
-        Mistake(
-            "fc-anywhere-in-the-name",
-            "A module inside a block has `fc` in its name too, and learns at the head's rate. It "
-            "is trained already, and large steps can spoil what it knows.",
-            [
-                _version(is_head=lambda name: "fc" in name),
-                _version(is_head=lambda name: ".fc" in name),
-            ],
-        ),
-        Mistake(
-            "last-stage-in-the-head",
-            "A stage learns at the head's rate. It is trained already, and large steps can spoil "
-            "what it knows.",
-            [_version(is_head=lambda name: _is_head(name) or name.startswith("layer4"))],
-        ),
-        Mistake(
-            "in-two-groups",
-            IN_TWO_GROUPS,
-            [_all_and_head],
-        ),
-        Mistake(
-            "no-lr",
-            "A group has no entry `lr`. Under this name an optimiser looks for the group's "
-            "learning rate; other names it passes over without a word.",
-            [_version(key="learning_rate"), _version(key="rate")],
-        ),
-        Mistake(
-            "compared-by-value",
-            "`in` and `==` compare tensors number by number, and cannot say whether two are the "
-            "same object. Compare names, or `id(p)`.",
-            [_by_value],
-        ),
-    ),
-    places=(
-        Place(
-            "that can be trained in fc",
-            "head-wrong",
-            "The parameters of the head do not all learn at `head_lr`. What is new and random "
-            "would learn too slowly, or not at all.",
-        ),
-        Place(
-            "that can be trained",
-            "backbone-wrong",
-            "Not all parameters that can be trained learn at their rate, each in one group. A "
-            "parameter in no group stays as it is, and nothing says so.",
-        ),
-        Place(
-            "that are frozen",
-            "frozen-too",
-            "There are frozen parameters in the groups. An optimiser may still move them, by "
-            "weight decay for one: leave them out.",
-        ),
-        Place(
-            "no parameters of the model",
-            "copies",
-            "There are tensors in the groups that are not the model's own parameters. An "
-            "optimiser must get those themselves, not copies.",
-        ),
-        Place(
-            "what is frozen",
-            "freezing-changed",
-            "The groups are right, but other parameters are frozen than before. Whoever froze "
-            "them does not expect that a function which sorts them changes it.",
-        ),
-    ),
+    said=beside(__file__),
 )
