@@ -6,11 +6,9 @@ import math
 
 import pytest
 import torch
+from pycocotools import coco, cocoeval
 
 from resnet_edu.measure.detections import average_precision, iou, mean_iou, recall_by_size
-
-coco = pytest.importorskip("pycocotools.coco")
-cocoeval = pytest.importorskip("pycocotools.cocoeval")
 
 CLASSES = 3
 
@@ -113,6 +111,7 @@ def referee(detected, true, at, limits=(32.0**2, 96.0**2)):
     return by_class, sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0.5, 0.75])
 def test_average_precision_and_recall_are_those_of_pycocotools(at):
     compared = 0
@@ -166,6 +165,7 @@ def voc_by_a_loop(detected, true, label, at):
     return area
 
 
+@pytest.mark.slow
 def test_vocs_average_precision_is_that_of_a_plain_loop():
     for seed in range(300):
         detected, true = random_case(seed)

@@ -66,6 +66,7 @@ class Pyramid(nn.Module):
         self.smooth = nn.ModuleList(ConvBlock(channels, channels) for _ in in_channels)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The maps, each with what the coarser ones know."""
         joined = [lateral(x) for lateral, x in zip(self.lateral, maps, strict=True)]
         for fine in reversed(range(len(joined) - 1)):
             coarse = F.interpolate(joined[fine + 1], joined[fine].shape[-2:])  # each value repeated

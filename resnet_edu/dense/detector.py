@@ -1,4 +1,4 @@
-"""A detector without anchors: at each place a score for each class, and four distances to the sides of a box.
+"""A detector without anchors: at each place a score for each class, and four distances to a box's sides.
 
 Sources: Tian et al. 2019, FCOS, here with one level; Lin et al. 2017, focal loss; Yu et al. 2016, IoU loss.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
-from resnet_edu.measure.as_found import in_mode
+from resnet_edu.as_found import in_mode
 from resnet_edu.blocks import ConvBlock
 from resnet_edu.dense.backbone import Backbone, Pyramid
 from resnet_edu.networks import ResNet
@@ -27,9 +27,9 @@ RADIUS = 8.0
 class Detector(nn.Module):
     """Images (N, 3, H, W) to scores (N, num_classes, h, w) and distances (N, 4, h, w), h = H / 8.
 
-    Scores are logits, a sigmoid for each class. Distances are from the middle of a place to the left, upper,
-    right and lower side of the box, in pixels. `stages` of the network feed the pyramid; its finest map is
-    read. Without coarser stages, `stages=("layer2",)`, there is no pyramid to speak of.
+    Scores are logits, a sigmoid for each class. Distances are from the middle of a place to the left,
+    upper, right and lower side of the box, in pixels. `stages` of the network feed the pyramid, whose
+    finest map is read.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Detector(nn.Module):
         nn.init.constant_(self.scores.bias, -math.log((1 - RARE) / RARE))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores and distances at each place."""
         x = self.pyramid(self.backbone(images))[0]
         x = self.hidden(x)
         stride = images.shape[-1] / x.shape[-1]
@@ -90,7 +91,7 @@ def focal_loss(scores: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
 
 
 def iou_loss(distances: Tensor, wanted: Tensor) -> Tensor:
-    """-log of the intersection over union of boxes given by their distances from one place: (K, 4), a sum."""
+    """-log of the intersection over union of boxes, given by distances from a place: (K, 4), a sum."""
     both = torch.minimum(distances, wanted).clamp(min=0)
     both = (both[:, 0] + both[:, 2]) * (both[:, 1] + both[:, 3])
     areas = [(d[:, 0] + d[:, 2]) * (d[:, 1] + d[:, 3]) for d in (distances, wanted)]

@@ -1,6 +1,6 @@
 """Finer maps from the same weights: dilation in the place of stride.
 
-Source: Yu and Koltun 2016, "Multi-Scale Context Aggregation by Dilated Convolutions"; Chen et al. 2018, DeepLab.
+Sources: Yu and Koltun 2016, "Multi-Scale Context Aggregation by Dilated Convolutions"; Chen et al. 2018.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from resnet_edu.networks import CifarResNet, ResNet
 
 
 def dilate_network_(model: ResNet | CifarResNet, first: str = "layer3") -> None:
-    """From the stage `first` on, let no stage make the map smaller. In place; weights stay the same objects.
+    """From the stage `first` on, let no stage make the map smaller. In place; weights stay as they are.
 
-    Where a convolution skipped every second place, those behind it now look at neighbours twice as far apart.
-    So, in evaluation mode, every second place of the new map (every fourth, after two such stages) is what
-    came out before.
+    Where a convolution skipped every second place, those behind it now look at neighbours twice as far
+    apart. So, in evaluation mode, every second place of the new map (every fourth, after two such stages)
+    is what came out before.
 
     Raises ValueError for a stage that the network does not have, and for a module in it that makes the map
     smaller in another way than by the stride of a convolution.

@@ -56,6 +56,7 @@ class Segmenter(nn.Module):
         self.classes = nn.Conv2d(channels, num_classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Logits at each pixel."""
         *fine, x = self.backbone(images)
         x = self.hidden(x)
         for skip, finer in zip(self.skips, reversed(fine), strict=True):

@@ -25,8 +25,8 @@ def train(
 ) -> Iterator[float]:
     """Train in place, step by step: each `next` takes a step and gives its loss.
 
-    `targets[i]` belongs to `images[i]`; `loss_of(outputs, targets)` gets those of a batch. The learning rate
-    goes up and down once. Raises FloatingPointError where the loss is infinite or NaN.
+    `targets[i]` belongs to `images[i]`; `loss_of(outputs, targets)` gets those of a batch. The learning
+    rate goes up and down once. Raises FloatingPointError where the loss is infinite or NaN.
     """
     learning = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     frozen = getattr(getattr(model, "backbone", None), "frozen", False)
