@@ -31,7 +31,7 @@ missing='
 import importlib.util
 for name in """
     IPython ipykernel ipywidgets jupyterlab jupyterlab_widgets jupytext keras matplotlib nbval numpy
-    PIL playwright psutil pytest resnet_edu ruff safetensors sklearn torch torchvision tqdm traitlets
+    PIL playwright psutil pycocotools pytest resnet_edu ruff safetensors sklearn torch torchvision tqdm traitlets
     xdist
 """.split():
     spec = importlib.util.find_spec(name)

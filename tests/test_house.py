@@ -28,6 +28,7 @@ FLOORS = {
     "measure": ({"blocks", "networks", "as_found"}, {"numpy", "torch"}),
     "training": ({"networks", "as_found", "files"}, {"torch", "tqdm"}),
     "transfer": ({"networks", "as_found", "training"}, {"sklearn", "torch"}),
+    "dense": ({"blocks", "networks", "as_found"}, {"torch", "torchvision"}),
     "pretrain": ({"networks", "data", "weights", "training"}, {"numpy", "torch"}),
     "draw": ({"measure"}, {"PIL", "matplotlib", "numpy"}),
     "page": (set(), set()),

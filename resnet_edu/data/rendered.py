@@ -132,8 +132,8 @@ def _draw(masks: Tensor, generator: torch.Generator) -> Tensor:
     colour = other + between(-0.15, 0.15, 3, 1, 1)
     spots = torch.randn((n, 3, 8, 8), generator=generator) * between(0, 0.12, 1, 1, 1)
     spots += light + between(-0.15, 0.15, 3, 1, 1)
-    smooth = _smooth(8)
-    images = smooth @ spots @ smooth.T  # (N, 3, 64, 64)
+    even = smooth(8)
+    images = even @ spots @ even.T  # (N, 3, 64, 64)
     images.lerp_(colour, ink)
     grain = torch.randn((n, 1, SIDE, SIDE), generator=generator)
     return images.add_(grain.mul_(between(0, 0.08, 1, 1, 1))).clamp_(0, 1)
@@ -197,7 +197,7 @@ def _powers() -> Tensor:
 
 
 @lru_cache
-def _smooth(places: int) -> Tensor:
-    """The matrix (64, places) that interpolates from a few places to all pixels."""
+def smooth(places: int, side: int = SIDE) -> Tensor:
+    """The matrix (side, places) that interpolates from a few places to all pixels."""
     each = torch.eye(places)[None, :, :, None]  # (1, places, places, 1)
-    return F.interpolate(each, (SIDE, 1), mode="bicubic")[0, :, :, 0].T.contiguous()
+    return F.interpolate(each, (side, 1), mode="bicubic")[0, :, :, 0].T.contiguous()
