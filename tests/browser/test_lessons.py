@@ -18,7 +18,7 @@ from authoring.build import Target
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LESSONS = [target for target in build.targets() if target.folder == "lessons"]
-MOVED_ELSEWHERE = {"LesionExplorer", "CorrectionsExplorer"}
+MOVED_ELSEWHERE = {"LesionsExplorer", "CorrectionsExplorer"}
 """They need what takes long: test_residual_explorers and test_corrections_explorer have them."""
 
 
