@@ -186,6 +186,7 @@ def test_data_loads_scikit_learn_only_when_images_are_wanted():
     assert not loaded_by("resnet_edu.data") & HEAVY
 
 
+@pytest.mark.slow
 def test_a_network_without_numbers_loads_nothing_more():
     """PyTorch loads its compiler, which takes seconds, to draw numbers that are not there."""
     build = (
