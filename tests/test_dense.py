@@ -7,7 +7,7 @@ import torch
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from resnet_edu import data, dense, networks
-from resnet_edu.measure.detections import average_precision, iou
+from resnet_edu.measure import average_precision, iou
 
 
 def random_(model, seed=0):

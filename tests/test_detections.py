@@ -8,7 +8,7 @@ import pytest
 import torch
 from pycocotools import coco, cocoeval
 
-from resnet_edu.measure.detections import average_precision, iou, mean_iou, recall_by_size
+from resnet_edu.measure import average_precision, iou, mean_iou, recall_by_size
 
 CLASSES = 3
 

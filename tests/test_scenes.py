@@ -1,10 +1,11 @@
 """Scenes: exact boxes, labels and masks of what can be seen."""
 
+import numpy as np
 import pytest
 import torch
 
 from resnet_edu.data import digits, scenes
-from resnet_edu.data.scenes import LEAST_VISIBLE
+from resnet_edu.data.scenes import _Canvas, _digits
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["usual", "difficult"])
@@ -39,18 +40,18 @@ def test_classes_and_targets_tell_the_same(some):
         assert (classes[instances == 0] == 0).all()
 
 
-def test_some_digits_are_covered_in_part_and_none_hardly_shows():
-    shares = []
-    for seed in range(3):
-        crowd = scenes("train", 30, seed, difficult=True)
-        for instances, boxes in zip(crowd.instances, crowd.boxes, strict=True):
-            areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-            seen = torch.bincount(instances.flatten().long(), minlength=len(boxes) + 1)[1:]
-            shares += (seen / areas).tolist()
-    assert (
-        min(shares) > LEAST_VISIBLE * 0.1
-    )  # ink fills a third of a box, and a quarter of it is seen
-    assert len(shares) > 500
+def test_a_digit_is_set_only_where_all_digits_still_show_enough():
+    canvas = _Canvas(np.zeros((3, 128, 128), np.float32), tries=0)
+    ink, colour = np.ones((40, 40), np.float32), np.ones(3, np.float32)
+    canvas.set(ink, colour, [[0.0, 0.0]], label=1)
+    canvas.set(ink, colour, [[0.0, 0.0]], label=2)  # would cover all of the first
+    canvas.set(ink, colour, [[0.0, 9.5 / 89]], label=3)  # would leave 9 columns of 40: too few
+    assert canvas.labels == [1]
+    canvas.set(ink, colour, [[0.0, 0.0], [0.0, 11.5 / 89]], label=4)  # the second place leaves 11
+    assert canvas.labels == [1, 4]
+    assert canvas.boxes().tolist() == [[0, 0, 11, 40], [11, 0, 51, 40]]
+    canvas.set(ink, colour, [[0.0, 0.0]], label=-1)  # nor may what is no digit cover them
+    assert canvas.boxes().tolist() == [[0, 0, 11, 40], [11, 0, 51, 40]]
 
 
 def test_the_same_seed_gives_the_same_scenes():
@@ -61,10 +62,11 @@ def test_the_same_seed_gives_the_same_scenes():
 
 
 def test_test_scenes_show_digits_that_are_in_no_training_scene():
-    from resnet_edu.data.scenes import _digits
-
-    (train, _), (test, _) = _digits("train"), _digits("test")
-    assert (len(train), len(test)) == (len(digits("train")), len(digits("validation")))
+    for split, of_digits in (("train", "train"), ("test", "validation")):
+        images, labels = digits(of_digits, size=24).tensors
+        masks, numbers = _digits(split)
+        assert torch.equal(masks, images[:, 0])
+        assert torch.equal(numbers, labels)
 
 
 def test_a_part_of_the_scenes(some):

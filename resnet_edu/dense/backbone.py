@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu.blocks import ConvBlock, conv1x1
-from resnet_edu.networks import ResNet
+from resnet_edu.networks import STEM, ResNet, stages
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 class Backbone(nn.Module):
-    """The stem and stages of a ResNet: images (N, 3, H, W) to the maps of `stages`, fine to coarse.
+    """The stem and stages of a ResNet: images (N, 3, H, W) to the maps of the `wanted` stages.
+
+    The maps go from fine to coarse.
 
     It shares the network's modules. A frozen one stays in evaluation mode, whatever is asked, and no
     gradient passes it. `channels` tells how many channels each map has.
@@ -23,17 +25,17 @@ class Backbone(nn.Module):
     """
 
     def __init__(
-        self, network: ResNet, stages: Sequence[str] = STAGES[1:], *, frozen: bool = True
+        self, network: ResNet, wanted: Sequence[str] = STAGES[1:], *, frozen: bool = True
     ) -> None:
         super().__init__()
-        if unknown := [name for name in stages if name not in STAGES]:
+        if unknown := [name for name in wanted if name not in STAGES]:
             raise ValueError(
                 f"There is no stage {unknown[0]!r}; the stages are {', '.join(STAGES)}."
             )
-        self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
-        self.stages = nn.ModuleDict({name: getattr(network, name) for name in STAGES})
-        self.wanted = tuple(name for name in STAGES if name in stages)
-        self.channels = tuple(getattr(network, name)[-1].out_channels for name in self.wanted)
+        self.stem = nn.Sequential(*(getattr(network, name) for name in STEM))
+        self.stages = nn.ModuleDict(stages(network))
+        self.wanted = tuple(name for name in self.stages if name in wanted)
+        self.channels = tuple(self.stages[name][-1].out_channels for name in self.wanted)
         self.frozen = frozen
         self.train(self.training)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from resnet_edu.blocks import PaddingShortcut
-from resnet_edu.networks import CifarResNet, ResNet
+from resnet_edu.networks import CifarResNet, ResNet, is_residual, stages
 
 
 def dilate_network_(model: ResNet | CifarResNet, first: str = "layer3") -> None:
@@ -21,10 +21,10 @@ def dilate_network_(model: ResNet | CifarResNet, first: str = "layer3") -> None:
     Raises ValueError for a stage that the network does not have, and for a module in it that makes the map
     smaller in another way than by the stride of a convolution.
     """
-    stages = [name for name, _ in model.named_children() if name.startswith("layer")]
-    if first not in stages:
-        raise ValueError(f"There is no stage {first!r}; the stages are {', '.join(stages)}.")
-    blocks = [block for name in stages[stages.index(first) :] for block in getattr(model, name)]
+    names = list(found := stages(model))
+    if first not in names:
+        raise ValueError(f"There is no stage {first!r}; the stages are {', '.join(names)}.")
+    blocks = [block for name in names[names.index(first) :] for block in found[name]]
     for block in blocks:
         _require_only_convolutions(block)
     dilation = 1
@@ -35,7 +35,7 @@ def dilate_network_(model: ResNet | CifarResNet, first: str = "layer3") -> None:
                 continue
             if isinstance(module, nn.Conv2d):  # in the order of execution
                 after *= _dilate_(module, after)
-        for module in block.downsample.modules() if hasattr(block, "downsample") else ():
+        for module in block.downsample.modules() if is_residual(block) else ():
             if isinstance(module, nn.Conv2d):
                 _dilate_(module, dilation)
             elif isinstance(module, PaddingShortcut):

@@ -11,6 +11,7 @@
 `gradients_along_line`  the slope of each logit between two images; `autocorrelation` of it
 `capture`        what named modules put out; `grad_cam` where a network finds its evidence for a class
 `excitation`     which images excite a channel most; `loss_surface` the loss around trained weights
+`average_precision`  how good detections are, with `recall_by_size` and `iou`; `mean_iou` of segmentations
 
 No function changes the model it is given: weights, gradients, running statistics, modes and hooks are
 afterwards what they were, also when an error is raised.
@@ -20,6 +21,13 @@ from resnet_edu.measure.anatomy import Anatomy, Layer, anatomy
 from resnet_edu.measure.architecture import STAGES, Architecture, Place, Step, architecture
 from resnet_edu.measure.capture import capture
 from resnet_edu.measure.convolution import KERNELS, Convolution, convolution
+from resnet_edu.measure.detections import (
+    AveragePrecision,
+    average_precision,
+    iou,
+    mean_iou,
+    recall_by_size,
+)
 from resnet_edu.measure.excitation import Excitation, excitation
 from resnet_edu.measure.flow import (
     ACTIVATIONS,
@@ -57,6 +65,7 @@ __all__ = [
     "STAGES",
     "Anatomy",
     "Architecture",
+    "AveragePrecision",
     "BlockSignal",
     "Convolution",
     "Excitation",
@@ -73,6 +82,7 @@ __all__ = [
     "anatomy",
     "architecture",
     "autocorrelation",
+    "average_precision",
     "block_names",
     "capture",
     "convolution",
@@ -81,10 +91,13 @@ __all__ = [
     "grad_cam",
     "gradient_flow",
     "gradients_along_line",
+    "iou",
     "lesions",
     "loss_surface",
+    "mean_iou",
     "path_counts",
     "path_gradients",
+    "recall_by_size",
     "shortcut_network",
     "shortcut_signal",
     "shuffled",

@@ -165,9 +165,9 @@ def _joined(fields: Sequence[_Field]) -> _Field:
     """The field of what is computed from numbers with these fields."""
     sides = [field.side for field in fields]
     before = [field.before_pooling for field in fields]
-    if None in sides and set(sides) != {
-        None
-    }:  # maps, and what was pooled: as in squeeze-and-excitation
+    if (
+        len({side is None for side in sides}) == 2
+    ):  # a map, and what was pooled: squeeze-and-excitation
         before = [None]
     jump = max(field.jump for field in fields)
     return _Field(_widest(sides), jump, _widest(before))

@@ -44,6 +44,14 @@ def test_every_finding_that_code_raises_has_something_to_say() -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_what_a_message_leaves_open_is_filled_in(check: Check) -> None:
+    code = code_of(check)
+    for section in (*check.said.values(), *text.common().values()):
+        for value in re.findall(r"\{(\w+)\}", section.message):
+            assert re.search(rf"\b{value}=", code), f"{section.name!r} has {{{value}}}, never given"
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_no_place_is_shadowed_by_another(check: Check) -> None:
     """For each place there is something that is seen of the reference, and that leads to it."""
     labels = [label for look in check._wanted for label in look.seen]

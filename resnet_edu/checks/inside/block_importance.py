@@ -18,7 +18,7 @@ from resnet_edu.checks.compare import See, entries, see_float
 from resnet_edu.checks.found import Found, hooks_of_all_modules_kept, randomised
 from resnet_edu.checks.guard import Wrong, explain
 from resnet_edu.checks.text import beside
-from resnet_edu.networks import ResNet
+from resnet_edu.networks import ResNet, last_norm
 
 Batches = Sequence[tuple[Tensor, Tensor]]
 
@@ -123,8 +123,7 @@ def _trained(kind: str, size: int) -> tuple[dict[str, Tensor], Batches]:
     *_, (_name, stage, place) = _removable(model)
     with torch.no_grad():
         for _, stage, place in _removable(model):
-            last = stage[place].bn3 if "Bottleneck" in kind else stage[place].bn2
-            last.bias *= 4  # without weight, a branch is not yet nothing
+            last_norm(stage[place]).bias.mul_(4)  # without weight, a branch is not yet nothing
         model.fc.bias -= model(images).mean(0)  # so that it does not always say the same
         whole, trained = model(images).argmax(1), model.state_dict()
         stage[place] = nn.Identity()

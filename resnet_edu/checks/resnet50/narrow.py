@@ -21,7 +21,11 @@ from resnet_edu.checks.compare import same, snapshot, tensor
 
 CLASSES = 10
 IMAGES = (2, 3, 40, 72)
-STAGES = {"layer1": (3, 64), "layer2": (4, 128), "layer3": (6, 256), "layer4": (3, 512)}
+STAGES = {
+    f"layer{number}": (blocks, 32 * 2**number)
+    for number, blocks in enumerate(networks.RESNETS[50][1], start=1)
+}
+"""Blocks and width of each stage, by name."""
 FEATURES = 2048  # also in the narrow network, for those who write the number down in `forward`
 
 Trace = dict[str, Tensor]
