@@ -13,7 +13,7 @@
 # - explain why a ResNet survives the loss of a block, and a plain network does not,
 # - draw the loss around a solution, and say what such a picture shows and what it does not.
 #
-# **You need** [lesson 04](04_residual_blocks.ipynb). **Time:** about 50 minutes, of which two are the computer's.
+# **You need** [lesson 04](04_residual_blocks.ipynb). **Time:** about 50 minutes, of which two to three are the computer's.
 
 # %%
 from itertools import islice

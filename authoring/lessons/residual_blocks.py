@@ -10,7 +10,7 @@
 # - make a block the exact identity, and say what that costs and gains,
 # - compare kinds of shortcuts by parameters, cost and training.
 #
-# **You need** [lesson 03](03_degradation.ipynb). **Time:** about 40 minutes, of which one is the computer's.
+# **You need** [lesson 03](03_degradation.ipynb). **Time:** about 40 minutes, of which up to five are the computer's.
 
 # %%
 import difflib
